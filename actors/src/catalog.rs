@@ -1,0 +1,355 @@
+//! What every request needs and changes rarely: accounts, users, inboxes with their members, webhooks. In memory, whole.
+//!
+//! A [`Snapshot`] never changes; whoever commits an administrative change calls [`Catalog::reload`] before it answers, and
+//! everyone sees the new snapshot. So a message on its way reads none of this from the database.
+use crate::channel::ChannelSettings;
+use crate::db::Db;
+use crate::files::Files;
+use crate::message::UserCard;
+use crate::secret::{CannotOpen, Secret, Vault};
+use arc_swap::ArcSwap;
+use entity::account_user::{Availability, Role};
+use entity::{access_token, account, account_user, blob, inbox, inbox_member, user, webhook};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// The current snapshot, and how to renew it.
+#[derive(Clone)]
+pub struct Catalog {
+    current: Arc<ArcSwap<Snapshot>>,
+    /// Held while loading, so that an older load never replaces a newer one.
+    loading: Arc<Mutex<()>>,
+    db: Db,
+    vault: Vault,
+    files: Files,
+}
+
+/// Why the catalog could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The database failed.
+    #[error("loading accounts, users and inboxes: {0}")]
+    Database(#[from] DbErr),
+    /// A sealed column cannot be opened.
+    #[error("loading the secrets of {place}: {source}")]
+    Secret {
+        /// Which row.
+        place: String,
+        /// Why.
+        source: CannotOpen,
+    },
+    /// A row holds settings that this version does not understand.
+    #[error("loading the settings of inbox {0}: {1}")]
+    Settings(i64, String),
+}
+
+impl Catalog {
+    /// Loads the first snapshot.
+    ///
+    /// # Errors
+    /// See [`CatalogError`].
+    pub async fn load(db: Db, vault: Vault, files: Files) -> Result<Self, CatalogError> {
+        let first = Snapshot::load(&db, &vault, &files).await?;
+        Ok(Catalog { current: Arc::new(ArcSwap::from_pointee(first)), loading: Arc::default(), db, vault, files })
+    }
+
+    /// What is so now. Cheap.
+    pub fn now(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Reads everything again; returns when everyone sees what was committed before the call.
+    ///
+    /// # Errors
+    /// See [`CatalogError`]; the old snapshot stays.
+    pub async fn reload(&self) -> Result<(), CatalogError> {
+        let _held = self.loading.lock().await;
+        self.current.store(Arc::new(Snapshot::load(&self.db, &self.vault, &self.files).await?));
+        Ok(())
+    }
+}
+
+/// Accounts, users, inboxes and webhooks as they were at one moment.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    accounts: HashMap<i64, Arc<account::Model>>,
+    users: HashMap<i64, Arc<User>>,
+    user_by_token: HashMap<String, i64>,
+    user_by_pubsub_token: HashMap<String, i64>,
+    user_by_email: HashMap<String, i64>,
+    inboxes: HashMap<i64, Arc<Inbox>>,
+    inbox_by_identifier: HashMap<String, i64>,
+    webhooks: HashMap<i64, Arc<Webhook>>,
+}
+
+/// A user with its places in accounts.
+#[derive(Debug)]
+pub struct User {
+    /// The row.
+    pub row: user::Model,
+    /// Where the user belongs, oldest first.
+    pub places: Vec<account_user::Model>,
+    /// The sealed access token.
+    pub token_sealed: Option<String>,
+    /// Empty when there is no picture.
+    pub avatar_url: String,
+}
+
+impl User {
+    /// The user's place in an account.
+    pub fn place(&self, account_id: i64) -> Option<&account_user::Model> {
+        self.places.iter().find(|place| place.account_id == account_id)
+    }
+
+    /// What events and messages show of the user.
+    pub fn card(&self) -> UserCard {
+        UserCard {
+            id: self.row.id,
+            name: self.row.name.clone(),
+            available_name: self.row.available_name().to_owned(),
+            email: self.row.email.clone(),
+            avatar_url: self.avatar_url.clone(),
+        }
+    }
+}
+
+/// An inbox, its secrets opened.
+#[derive(Debug)]
+pub struct Inbox {
+    /// The row.
+    pub row: inbox::Model,
+    /// Its account.
+    pub account: Arc<account::Model>,
+    /// The channel's settings.
+    pub settings: ChannelSettings,
+    /// Key of the identity check.
+    pub hmac_token: Secret,
+    /// Key that signs what is posted to the inbox's own webhook.
+    pub secret: Secret,
+    /// Users who work in it, by id.
+    pub members: Vec<i64>,
+    /// Who may see its conversations: members and the account's administrators, by id.
+    pub viewers: Vec<i64>,
+    /// Empty when there is no picture.
+    pub avatar_url: String,
+}
+
+impl Inbox {
+    /// Whether the row is there only for its conversations.
+    pub fn is_deleted(&self) -> bool {
+        self.row.deleted_at.is_some()
+    }
+
+    /// Whether a user may see its conversations. Those of a deleted inbox are the administrators'.
+    pub fn is_visible_to(&self, user_id: i64) -> bool {
+        self.viewers.binary_search(&user_id).is_ok()
+    }
+
+    /// The inbox's own webhook, where it has one.
+    pub fn webhook_url(&self) -> Option<&str> {
+        match &self.settings {
+            ChannelSettings::Api(settings) if !self.is_deleted() => settings.webhook_url.as_deref().filter(|url| !url.is_empty()),
+            _ => None,
+        }
+    }
+}
+
+/// A webhook, its secret opened.
+#[derive(Debug)]
+pub struct Webhook {
+    /// The row.
+    pub row: webhook::Model,
+    /// The contract's underscored names of events.
+    pub subscriptions: Vec<String>,
+    /// Key that signs what is posted.
+    pub secret: Secret,
+}
+
+impl Snapshot {
+    /// An account.
+    pub fn account(&self, id: i64) -> Option<&Arc<account::Model>> {
+        self.accounts.get(&id)
+    }
+
+    /// All accounts.
+    pub fn accounts(&self) -> impl Iterator<Item = &Arc<account::Model>> {
+        self.accounts.values()
+    }
+
+    /// A user.
+    pub fn user(&self, id: i64) -> Option<&Arc<User>> {
+        self.users.get(&id)
+    }
+
+    /// The user of an access token, by the token's hash.
+    pub fn user_by_token(&self, token_hash: &str) -> Option<&Arc<User>> {
+        self.users.get(self.user_by_token.get(token_hash)?)
+    }
+
+    /// The user of a websocket token.
+    pub fn user_by_pubsub_token(&self, token: &str) -> Option<&Arc<User>> {
+        self.users.get(self.user_by_pubsub_token.get(token)?)
+    }
+
+    /// The user of an e-mail address in lower case.
+    pub fn user_by_email(&self, email: &str) -> Option<&Arc<User>> {
+        self.users.get(self.user_by_email.get(email)?)
+    }
+
+    /// The users of an account, by id.
+    pub fn users_of(&self, account_id: i64) -> Vec<&Arc<User>> {
+        let mut users: Vec<_> = self.users.values().filter(|user| user.place(account_id).is_some()).collect();
+        users.sort_unstable_by_key(|user| user.row.id);
+        users
+    }
+
+    /// An inbox, also a deleted one.
+    pub fn inbox(&self, id: i64) -> Option<&Arc<Inbox>> {
+        self.inboxes.get(&id)
+    }
+
+    /// The inbox of a public identifier; not a deleted one.
+    pub fn inbox_by_identifier(&self, identifier: &str) -> Option<&Arc<Inbox>> {
+        self.inboxes.get(self.inbox_by_identifier.get(identifier)?)
+    }
+
+    /// The inboxes of an account that are not deleted, by id.
+    pub fn inboxes_of(&self, account_id: i64) -> Vec<&Arc<Inbox>> {
+        let mut inboxes: Vec<_> = self.inboxes().filter(|inbox| inbox.row.account_id == account_id).collect();
+        inboxes.sort_unstable_by_key(|inbox| inbox.row.id);
+        inboxes
+    }
+
+    /// All inboxes that are not deleted.
+    pub fn inboxes(&self) -> impl Iterator<Item = &Arc<Inbox>> {
+        self.inboxes.values().filter(|inbox| !inbox.is_deleted())
+    }
+
+    /// A webhook.
+    pub fn webhook(&self, id: i64) -> Option<&Arc<Webhook>> {
+        self.webhooks.get(&id)
+    }
+
+    /// The webhooks of an account, by id.
+    pub fn webhooks_of(&self, account_id: i64) -> Vec<&Arc<Webhook>> {
+        let mut webhooks: Vec<_> = self.webhooks.values().filter(|webhook| webhook.row.account_id == account_id).collect();
+        webhooks.sort_unstable_by_key(|webhook| webhook.row.id);
+        webhooks
+    }
+
+    async fn load(db: &Db, vault: &Vault, files: &Files) -> Result<Self, CatalogError> {
+        let mut snapshot = Snapshot::default();
+        for row in account::Entity::find().all(&db.read).await? {
+            snapshot.accounts.insert(row.id, Arc::new(row));
+        }
+        snapshot.load_users(db, files).await?;
+        snapshot.load_inboxes(db, vault, files).await?;
+        for row in webhook::Entity::find().all(&db.read).await? {
+            let secret = open(vault, "webhooks.secret", &row.secret_sealed, &format!("webhook {}", row.id))?;
+            let subscriptions = serde_json::from_value(row.subscriptions.clone()).unwrap_or_default();
+            snapshot.webhooks.insert(row.id, Arc::new(Webhook { row, subscriptions, secret }));
+        }
+        Ok(snapshot)
+    }
+
+    async fn load_users(&mut self, db: &Db, files: &Files) -> Result<(), CatalogError> {
+        let rows = user::Entity::find().all(&db.read).await?;
+        let avatars = avatars(db, files, rows.iter().filter_map(|row| row.avatar_blob_id)).await?;
+        let mut places: HashMap<i64, Vec<account_user::Model>> = HashMap::new();
+        for place in account_user::Entity::find().order_by_asc(account_user::Column::Id).all(&db.read).await? {
+            places.entry(place.user_id).or_default().push(place);
+        }
+        let mut tokens = HashMap::new();
+        let of_users = access_token::Column::OwnerType.eq(access_token::OwnerType::User);
+        for token in access_token::Entity::find().filter(of_users).all(&db.read).await? {
+            self.user_by_token.insert(token.token_hash, token.owner_id);
+            tokens.insert(token.owner_id, token.token_sealed);
+        }
+        for row in rows {
+            let id = row.id;
+            self.user_by_pubsub_token.insert(row.pubsub_token.clone(), id);
+            self.user_by_email.insert(row.email.clone(), id);
+            let avatar_url = row.avatar_blob_id.and_then(|blob| avatars.get(&blob).cloned()).unwrap_or_default();
+            let places = places.remove(&id).unwrap_or_default();
+            self.users.insert(id, Arc::new(User { row, places, token_sealed: tokens.remove(&id), avatar_url }));
+        }
+        Ok(())
+    }
+
+    async fn load_inboxes(&mut self, db: &Db, vault: &Vault, files: &Files) -> Result<(), CatalogError> {
+        let rows = inbox::Entity::find().all(&db.read).await?;
+        let avatars = avatars(db, files, rows.iter().filter_map(|row| row.avatar_blob_id)).await?;
+        let mut members: HashMap<i64, Vec<i64>> = HashMap::new();
+        for member in inbox_member::Entity::find().order_by_asc(inbox_member::Column::UserId).all(&db.read).await? {
+            members.entry(member.inbox_id).or_default().push(member.user_id);
+        }
+        for row in rows {
+            let Some(account) = self.accounts.get(&row.account_id).cloned() else { continue };
+            let place = format!("inbox {}", row.id);
+            let settings = open_settings(vault, &row)?;
+            let members = members.remove(&row.id).unwrap_or_default();
+            let is_deleted = row.deleted_at.is_some();
+            let viewers = self.viewers(row.account_id, if is_deleted { &[] } else { &members });
+            if !is_deleted {
+                self.inbox_by_identifier.insert(row.identifier.clone(), row.id);
+            }
+            let inbox = Inbox {
+                hmac_token: open(vault, "inboxes.hmac_token", &row.hmac_token_sealed, &place)?,
+                secret: open(vault, "inboxes.secret", &row.secret_sealed, &place)?,
+                avatar_url: row.avatar_blob_id.and_then(|blob| avatars.get(&blob).cloned()).unwrap_or_default(),
+                account,
+                settings,
+                members,
+                viewers,
+                row,
+            };
+            self.inboxes.insert(inbox.row.id, Arc::new(inbox));
+        }
+        Ok(())
+    }
+
+    fn viewers(&self, account_id: i64, members: &[i64]) -> Vec<i64> {
+        let administrators =
+            self.users.values().filter(|user| user.place(account_id).is_some_and(|place| place.role == Role::Administrator));
+        let mut viewers: Vec<i64> = administrators.map(|user| user.row.id).chain(members.iter().copied()).collect();
+        viewers.sort_unstable();
+        viewers.dedup();
+        viewers
+    }
+}
+
+/// What a user has chosen to show in an account.
+pub fn chosen_availability(user: &User, account_id: i64) -> Option<(Availability, bool)> {
+    user.place(account_id).map(|place| (place.availability, place.auto_offline))
+}
+
+/// The context under which an inbox's channel settings are sealed.
+pub const CHANNEL_SETTINGS: &str = "inboxes.channel_settings";
+
+fn open_settings(vault: &Vault, row: &inbox::Model) -> Result<ChannelSettings, CatalogError> {
+    let invalid = |error: String| CatalogError::Settings(row.id, error);
+    let mut value = row.channel_settings.clone();
+    // Which fields are sealed depends on the channel, and sealed fields are texts as well: so it can be read as it is.
+    let sealed: ChannelSettings = serde_json::from_value(value.clone()).map_err(|error| invalid(error.to_string()))?;
+    if let Value::Object(object) = &mut value {
+        let opened = vault.open_fields(CHANNEL_SETTINGS, sealed.secret_fields(), object);
+        opened.map_err(|source| CatalogError::Secret { place: format!("inbox {}", row.id), source })?;
+    }
+    serde_json::from_value(value).map_err(|error| invalid(error.to_string()))
+}
+
+fn open(vault: &Vault, context: &str, sealed: &str, place: &str) -> Result<Secret, CatalogError> {
+    vault.open(context, sealed).map_err(|source| CatalogError::Secret { place: place.to_owned(), source })
+}
+
+async fn avatars(db: &Db, files: &Files, ids: impl Iterator<Item = i64>) -> Result<HashMap<i64, String>, DbErr> {
+    let ids: Vec<i64> = ids.collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let blobs = blob::Entity::find().filter(blob::Column::Id.is_in(ids)).all(&db.read).await?;
+    Ok(blobs.into_iter().map(|blob| (blob.id, files.url(&blob.key, &blob.file_name))).collect())
+}

@@ -1,0 +1,204 @@
+//! How one kind of connection speaks: the trait [`Channel`], its errors, its settings.
+//!
+//! A channel is plain async Rust that knows its provider and nothing else: no actix, no SQL, no retry loop. Its
+//! `InboxActor` owns it and runs one *session* of it at a time; retries live in
+//! `inbox.rs` (sessions) and `outbox.rs` (messages) only. What a channel decides is what an error means:
+//!
+//! | [`ChannelError`] | ended [`Channel::run`] | failed [`Channel::send`] |
+//! | --- | --- | --- |
+//! | `Temporary` | state `waiting`, a new session after a backoff | the message is tried again later; later ones of its conversation wait |
+//! | `NeedsAttention` | state `needs_attention`, no retry until the settings change | the message stays queued, the session ends |
+//! | `Rejected` | a bug: as temporary, logged as an error | the message fails, and the agent sees the reason |
+pub mod api;
+pub mod email;
+
+use crate::files::Files;
+use crate::message::{Capabilities, Inbound, Outbound, ProviderId};
+use crate::secret::Secret;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One kind of connection, built from its settings.
+#[async_trait]
+pub trait Channel: Send + Sync + 'static {
+    /// Runs one session and returns why it could not go on. Called by the session task, one at a time; may be dropped at any
+    /// await. A polling channel fetches and delivers here; one that has nothing to connect reports `Connected` and waits.
+    async fn run(&self, inlet: &Inlet) -> Result<(), ChannelError>;
+
+    /// Sends one message and returns the provider's id of it. Called by the outbox of a running session: for one conversation
+    /// at a time, for several conversations at once. Must not retry.
+    async fn send(&self, message: &Outbound) -> Result<ProviderId, ChannelError>;
+
+    /// What the dashboard may offer and a reply may contain. Does no I/O.
+    fn capabilities(&self) -> Capabilities;
+}
+
+/// Why a channel could not go on; says what the caller is to do. See the table in the module comment.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ChannelError {
+    /// May work again by itself: a broken connection, a busy server.
+    #[error("{cause}")]
+    Temporary {
+        /// What happened, in lower case, with what was attempted.
+        cause: String,
+        /// How long the provider asked us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// Only a person can help: a wrong password, a revoked token.
+    #[error("{0}")]
+    NeedsAttention(String),
+    /// This message will never be accepted.
+    #[error("{0}")]
+    Rejected(String),
+}
+
+impl ChannelError {
+    /// A temporary failure without a hint when to come back.
+    pub fn temporary(cause: impl Into<String>) -> Self {
+        ChannelError::Temporary { cause: cause.into(), retry_after: None }
+    }
+}
+
+/// What a session tells of itself while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionStatus {
+    /// Credentials are accepted and messages flow.
+    Connected,
+}
+
+/// The way in for a session: what it received goes here. Implemented by the session task; a test may implement it itself.
+#[async_trait]
+pub trait Intake: Send + Sync + 'static {
+    /// Stores a message; returns when it is on disk: acknowledge to the provider now. An error means that it may not be
+    /// stored: end the session with it, the provider still has the message.
+    async fn deliver(&self, inbound: Inbound) -> Result<(), ChannelError>;
+    /// Keeps what could not be read, so that nothing behind it waits. `provider_key` says where the provider has it; the same
+    /// key again changes nothing.
+    async fn park(&self, provider_key: &str, reason: &str, raw: bytes::Bytes) -> Result<(), ChannelError>;
+    /// How far the channel had read, in its own form; `None` at first.
+    async fn cursor(&self) -> Result<Option<Value>, ChannelError>;
+    /// Remembers how far the channel has read; returns when it is on disk.
+    async fn save_cursor(&self, cursor: Value) -> Result<(), ChannelError>;
+    /// Tells how the session is doing.
+    fn status(&self, status: SessionStatus);
+}
+
+/// A shared [`Intake`].
+pub type Inlet = Arc<dyn Intake>;
+
+/// The typed settings of every channel, as they are stored and as the contract names them on the wire.
+///
+/// A new channel is one variant here, one arm in each `match` below, and its file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "there is one per inbox, behind an Arc")]
+pub enum ChannelSettings {
+    /// The generic channel: everything goes over HTTP.
+    Api(api::Settings),
+    /// IMAP in, SMTP out.
+    Email(email::Settings),
+}
+
+impl ChannelSettings {
+    /// Reads settings of the channel type `kind` from their JSON form.
+    ///
+    /// # Errors
+    /// Says which field is wrong, or which channel types there are.
+    pub fn parse(value: Value) -> Result<Self, String> {
+        let settings: ChannelSettings = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        match &settings {
+            ChannelSettings::Api(settings) => settings.validate()?,
+            ChannelSettings::Email(settings) => settings.validate()?,
+        }
+        Ok(settings)
+    }
+
+    /// The tag stored in `inboxes.channel`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            ChannelSettings::Api(_) => "api",
+            ChannelSettings::Email(_) => "email",
+        }
+    }
+
+    /// The contract's `channel_type`.
+    pub fn channel_type(&self) -> &'static str {
+        match self {
+            ChannelSettings::Api(_) => "Channel::Api",
+            ChannelSettings::Email(_) => "Channel::Email",
+        }
+    }
+
+    /// Which fields are sealed at rest, blanked on the wire, and kept when an update sends the blank.
+    pub fn secret_fields(&self) -> &'static [&'static str] {
+        match self {
+            ChannelSettings::Api(_) => api::SECRET_FIELDS,
+            ChannelSettings::Email(_) => email::SECRET_FIELDS,
+        }
+    }
+
+    /// What the channel can do. Does no I/O.
+    pub fn capabilities(&self) -> Capabilities {
+        match self {
+            ChannelSettings::Api(_) => api::capabilities(),
+            ChannelSettings::Email(_) => email::capabilities(),
+        }
+    }
+
+    /// Builds the channel. Does no I/O: connecting is the session's work.
+    pub fn build(&self, tools: &Tools) -> Arc<dyn Channel> {
+        match self {
+            ChannelSettings::Api(_) => Arc::new(api::ApiChannel),
+            ChannelSettings::Email(settings) => Arc::new(email::EmailChannel::new(settings.clone(), tools.clone())),
+        }
+    }
+}
+
+/// What channels need of the daemon.
+#[derive(Clone)]
+pub struct Tools {
+    /// The daemon's address as customers and providers reach it, without a slash at the end.
+    pub public_url: String,
+    /// Where to send mail for inboxes without an SMTP server of their own.
+    pub relay: Option<Arc<MailRelay>>,
+    /// Stored files.
+    pub files: Files,
+}
+
+/// The daemon's own mail relay (`[mail]` in the settings).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailRelay {
+    /// Host name or address.
+    pub host: String,
+    /// Usually 587 (STARTTLS), 465 (TLS) or 25 (none).
+    pub port: u16,
+    /// How the connection is secured.
+    #[serde(default)]
+    pub security: MailSecurity,
+    /// Without it nothing is authenticated.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// The password of `username`.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// The sender of mails from inboxes without an SMTP server of their own; their address becomes Reply-To.
+    #[serde(default)]
+    pub from: Option<String>,
+}
+
+/// How a mail connection is secured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailSecurity {
+    /// Plain at first, then upgraded; refused if the server cannot.
+    #[default]
+    Starttls,
+    /// TLS from the first byte.
+    Tls,
+    /// In the clear: for a relay on the same machine.
+    None,
+}

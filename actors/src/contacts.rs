@@ -1,0 +1,341 @@
+//! Contacts: found by what is known of them, or created; changed with everybody who keeps them being told.
+//!
+//! A contact has one identity (`contact_inboxes`) in an inbox that its own system does not name otherwise. Two requests that
+//! create the same person at once meet at the unique indexes: the slower one asks again and finds it.
+use crate::catalog::Inbox;
+use crate::conversation::ContactChanged;
+use crate::conversations::Conversations;
+use crate::db::Db;
+use crate::event::AccountCard;
+use crate::message::{Key, Profile};
+use crate::people;
+use crate::persistence::{Commit, PersistenceActor};
+use crate::secret::hash;
+use crate::store::{Record, Recorded, Row, StoreError};
+use actix::Addr;
+use entity::{account, contact, contact_inbox};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// Creates, finds and changes contacts.
+#[derive(Clone)]
+pub struct Contacts {
+    /// Reads.
+    pub db: Db,
+    /// Commits.
+    pub persistence: Addr<PersistenceActor>,
+    /// Who keeps contacts.
+    pub conversations: Addr<Conversations>,
+}
+
+/// What is asked of a contact that is created or found.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// By what it is found, and what it is called.
+    pub profile: Profile,
+    /// Its address in the inbox, if the caller names one.
+    pub source_id: Option<String>,
+    /// Kept with it.
+    pub additional_attributes: Map<String, Value>,
+    /// Kept with it.
+    pub custom_attributes: Map<String, Value>,
+    /// A picture elsewhere.
+    pub avatar_url: Option<String>,
+    /// Blocked from the beginning.
+    pub blocked: bool,
+    /// It proved its identity.
+    pub hmac_verified: bool,
+    /// The row of `idempotency_keys` that this answers.
+    pub claim: Option<i64>,
+}
+
+/// How a contact shall be.
+#[derive(Clone, Debug, Default)]
+pub struct Update {
+    /// A new name.
+    pub name: Option<String>,
+    /// A new address, or none any more.
+    pub email: Option<Option<String>>,
+    /// A new number, or none any more.
+    pub phone_number: Option<Option<String>>,
+    /// A new identifier, or none any more.
+    pub identifier: Option<Option<String>>,
+    /// Blocked or not.
+    pub blocked: Option<bool>,
+    /// A picture elsewhere.
+    pub avatar_url: Option<Option<String>>,
+    /// Merged into what is there.
+    pub additional_attributes: Map<String, Value>,
+    /// Merged into what is there.
+    pub custom_attributes: Map<String, Value>,
+}
+
+/// How often a request asks again that met another one.
+const TRIES: usize = 5;
+
+impl Contacts {
+    /// Creates a contact of the account, without an identity anywhere. One that exists already is an error.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] names the field that another contact has.
+    pub async fn create(&self, account: &account::Model, wanted: &Wanted) -> Result<Recorded, StoreError> {
+        let contact = new_contact(account.id, wanted);
+        self.commit(record(account, Row::New(contact), None, None, wanted.claim)).await
+    }
+
+    /// Creates a contact with an identity in an inbox. One that exists already is an error.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] names the field that another contact has.
+    pub async fn create_in(&self, inbox: &Arc<Inbox>, wanted: &Wanted) -> Result<Recorded, StoreError> {
+        let contact = new_contact(inbox.row.account_id, wanted);
+        let source_id = wanted.source_id.clone().unwrap_or_else(|| generated_source_id(inbox, &wanted.profile));
+        let identity =
+            contact_inbox::Model { hmac_verified: wanted.hmac_verified, ..people::new_identity(&key(inbox, &source_id), entity::now()) };
+        self.commit(record(&inbox.account, Row::New(contact), Some(inbox), Some(Row::New(identity)), wanted.claim)).await
+    }
+
+    /// The contact with this address in the inbox, or with this identifier, e-mail address or phone number; created if
+    /// there is none. A stable identifier gives the same contact and the same address again.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn find_or_create(&self, inbox: &Arc<Inbox>, wanted: &Wanted) -> Result<Recorded, StoreError> {
+        let mut tries = 0;
+        loop {
+            match self.try_find_or_create(inbox, wanted).await {
+                Err(StoreError::Conflict(_) | StoreError::Taken(_)) if tries < TRIES => tries += 1,
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn try_find_or_create(&self, inbox: &Arc<Inbox>, wanted: &Wanted) -> Result<Recorded, StoreError> {
+        let now = entity::now();
+        if let Some(source_id) = &wanted.source_id
+            && let Some((contact, identity)) = self.by_source_id(inbox.row.id, source_id).await?
+        {
+            return self.verified(inbox, contact, identity, wanted).await;
+        }
+        let Some(contact) = people::find_contact(&self.db, inbox.row.account_id, &wanted.profile).await? else {
+            return self.create_in(inbox, wanted).await;
+        };
+        if wanted.source_id.is_none()
+            && let Some(identity) = self.latest_identity(&contact, inbox.row.id).await?
+        {
+            return self.verified(inbox, contact, identity, wanted).await;
+        }
+        // Made from the contact, so that two requests at once make the same one.
+        let source_id = wanted.source_id.clone().unwrap_or_else(|| derived_source_id(inbox.row.id, contact.id));
+        let identity = contact_inbox::Model { hmac_verified: wanted.hmac_verified, ..people::new_identity(&key(inbox, &source_id), now) };
+        let identity = contact_inbox::Model { contact_id: contact.id, ..identity };
+        self.commit(record(&inbox.account, Row::Kept(Arc::new(contact)), Some(inbox), Some(Row::New(identity)), wanted.claim)).await
+    }
+
+    /// What is stored, with the proof of identity noted if there is a new one.
+    async fn verified(
+        &self,
+        inbox: &Arc<Inbox>,
+        contact: contact::Model,
+        identity: contact_inbox::Model,
+        wanted: &Wanted,
+    ) -> Result<Recorded, StoreError> {
+        let (contact, before) = (Arc::new(contact), Arc::new(identity));
+        if before.hmac_verified || !wanted.hmac_verified {
+            return Ok(Recorded {
+                contact,
+                contact_inbox: Some(before),
+                conversation: None,
+                messages: Vec::new(),
+                repeated: false,
+                queued: false,
+            });
+        }
+        let after = contact_inbox::Model { hmac_verified: true, updated_at: entity::now(), ..before.as_ref().clone() };
+        self.commit(record(&inbox.account, Row::Kept(contact), Some(inbox), Some(Row::Changed { before, after }), wanted.claim)).await
+    }
+
+    /// Gives a contact an identity in an inbox; the one it has already, if no address is named.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the address is another contact's.
+    pub async fn add_identity(
+        &self,
+        inbox: &Arc<Inbox>,
+        contact: contact::Model,
+        source_id: Option<String>,
+    ) -> Result<Recorded, StoreError> {
+        let profile = Profile { email: contact.email.clone(), phone_number: contact.phone_number.clone(), ..Profile::default() };
+        let mut tries = 0;
+        loop {
+            let existing = match &source_id {
+                Some(source_id) => self.by_source_id(inbox.row.id, source_id).await?.map(|(_, identity)| identity),
+                None => self.latest_identity(&contact, inbox.row.id).await?,
+            };
+            if let Some(identity) = existing {
+                if identity.contact_id != contact.id {
+                    return Err(StoreError::Conflict("source_id belongs to another contact".into()));
+                }
+                return self.verified(inbox, contact, identity, &Wanted::default()).await;
+            }
+            let source_id = source_id.clone().unwrap_or_else(|| match inbox.settings.kind() {
+                "api" => derived_source_id(inbox.row.id, contact.id),
+                _ => generated_source_id(inbox, &profile),
+            });
+            let identity = contact_inbox::Model { contact_id: contact.id, ..people::new_identity(&key(inbox, &source_id), entity::now()) };
+            let row = Row::Kept(Arc::new(contact.clone()));
+            match self.commit(record(&inbox.account, row, Some(inbox), Some(Row::New(identity)), None)).await {
+                Err(StoreError::Conflict(_)) if tries < TRIES => tries += 1,
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Changes a contact.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] names the field that another contact has.
+    pub async fn update(
+        &self,
+        account: &account::Model,
+        before: contact::Model,
+        update: Update,
+    ) -> Result<Arc<contact::Model>, StoreError> {
+        let after = updated(&before, update, entity::now());
+        let recorded = self.commit(record(account, Row::Changed { before: Arc::new(before), after }, None, None, None)).await?;
+        // Answered when every live actor will see it with its next command.
+        let _ = self.conversations.send(ContactChanged(recorded.contact.clone())).await;
+        Ok(recorded.contact)
+    }
+
+    /// The contact and identity of an address in an inbox.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn by_source_id(&self, inbox_id: i64, source_id: &str) -> Result<Option<(contact::Model, contact_inbox::Model)>, StoreError> {
+        let identity = contact_inbox::Entity::find()
+            .filter(contact_inbox::Column::InboxId.eq(inbox_id))
+            .filter(contact_inbox::Column::SourceId.eq(source_id))
+            .one(&self.db.read)
+            .await?;
+        let Some(identity) = identity else { return Ok(None) };
+        let contact = contact::Entity::find_by_id(identity.contact_id).one(&self.db.read).await?;
+        Ok(contact.map(|contact| (contact, identity)))
+    }
+
+    async fn latest_identity(&self, contact: &contact::Model, inbox_id: i64) -> Result<Option<contact_inbox::Model>, StoreError> {
+        let identities = contact_inbox::Entity::find()
+            .filter(contact_inbox::Column::ContactId.eq(contact.id))
+            .filter(contact_inbox::Column::InboxId.eq(inbox_id))
+            .order_by_desc(contact_inbox::Column::Id);
+        Ok(identities.one(&self.db.read).await?)
+    }
+
+    async fn commit(&self, record: Record) -> Result<Recorded, StoreError> {
+        self.persistence.send(Commit(record)).await.unwrap_or(Err(StoreError::Unanswered))
+    }
+}
+
+/// A contact after an update.
+fn updated(before: &contact::Model, update: Update, now: chrono::DateTime<chrono::Utc>) -> contact::Model {
+    let merged = |before: &Value, more: Map<String, Value>| {
+        let mut merged = before.as_object().cloned().unwrap_or_default();
+        merged.extend(more);
+        Value::Object(merged)
+    };
+    contact::Model {
+        name: update.name.unwrap_or_else(|| before.name.clone()),
+        email: update.email.unwrap_or_else(|| before.email.clone()),
+        phone_number: update.phone_number.unwrap_or_else(|| before.phone_number.clone()),
+        identifier: update.identifier.unwrap_or_else(|| before.identifier.clone()),
+        blocked: update.blocked.unwrap_or(before.blocked),
+        avatar_url: update.avatar_url.unwrap_or_else(|| before.avatar_url.clone()),
+        additional_attributes: merged(&before.additional_attributes, update.additional_attributes),
+        custom_attributes: merged(&before.custom_attributes, update.custom_attributes),
+        updated_at: now,
+        ..before.clone()
+    }
+}
+
+fn new_contact(account_id: i64, wanted: &Wanted) -> contact::Model {
+    let profile = &wanted.profile;
+    let fallback = profile.email.as_deref().or(profile.phone_number.as_deref()).unwrap_or_default();
+    let named = people::new_contact(account_id, profile, fallback, entity::now());
+    contact::Model {
+        name: if named.name.is_empty() { people::random_name() } else { named.name.clone() },
+        blocked: wanted.blocked,
+        avatar_url: wanted.avatar_url.clone(),
+        additional_attributes: Value::Object(wanted.additional_attributes.clone()),
+        custom_attributes: Value::Object(wanted.custom_attributes.clone()),
+        ..named
+    }
+}
+
+fn record(
+    account: &account::Model,
+    contact: Row<contact::Model>,
+    inbox: Option<&Arc<Inbox>>,
+    contact_inbox: Option<Row<contact_inbox::Model>>,
+    claim: Option<i64>,
+) -> Record {
+    Record {
+        account: AccountCard { id: account.id, name: account.name.clone() },
+        performer: None,
+        contact,
+        inbox: inbox.cloned(),
+        contact_inbox,
+        conversation: None,
+        messages: Vec::new(),
+        changed_messages: Vec::new(),
+        retold: Vec::new(),
+        outgoing: Vec::new(),
+        last_message: None,
+        can_reply: true,
+        claim,
+    }
+}
+
+fn key(inbox: &Inbox, source_id: &str) -> Key {
+    Key { inbox_id: inbox.row.id, source_id: source_id.to_owned() }
+}
+
+/// The address of a new contact where the caller names none (contract, section 2, Contacts).
+fn generated_source_id(inbox: &Inbox, profile: &Profile) -> String {
+    match inbox.settings.kind() {
+        "email" => profile.email.clone(),
+        _ => None,
+    }
+    .unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
+}
+
+/// An address that follows from contact and inbox, in the form of a uuid.
+fn derived_source_id(inbox_id: i64, contact_id: i64) -> String {
+    let digest = hash(&format!("identity of contact {contact_id} in inbox {inbox_id}"));
+    let bits = u128::from_str_radix(digest.get(..32).unwrap_or_default(), 16).unwrap_or_default();
+    uuid::Builder::from_custom_bytes(bits.to_be_bytes()).into_uuid().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn derived_addresses_are_stable_and_distinct() {
+        assert_eq!(derived_source_id(1, 2), derived_source_id(1, 2));
+        assert_ne!(derived_source_id(1, 2), derived_source_id(2, 1));
+        assert_eq!(derived_source_id(1, 2).len(), 36);
+    }
+
+    #[test]
+    fn updates_merge_attributes_and_tell_absent_from_null() {
+        let profile = Profile { email: Some("a@b.c".into()), ..Profile::default() };
+        let mut before = people::new_contact(1, &profile, "A", entity::now());
+        before.custom_attributes = json!({ "kept": 1, "changed": 1 });
+        let more = json!({ "changed": 2 }).as_object().cloned().unwrap();
+        let after = updated(&before, Update { custom_attributes: more, email: Some(None), ..Update::default() }, entity::now());
+        assert_eq!(after.custom_attributes, json!({ "kept": 1, "changed": 2 }));
+        assert_eq!((after.email, after.name), (None, "A".to_owned()));
+    }
+}

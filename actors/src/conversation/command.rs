@@ -1,0 +1,211 @@
+//! What can be asked of the conversations of a contact, and why it may not be carried out.
+use super::rules::{By, Change};
+use crate::channel::ChannelError;
+use crate::message::{Key, Profile, ProviderId, Sender};
+use crate::store::{NewFile, Recorded, StoreError};
+use actix::Message;
+use chrono::{DateTime, Utc};
+use entity::contact;
+use entity::conversation::Status;
+use entity::message::MessageStatus;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// What can be asked of the conversations of a key; answered once it is committed.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Recorded, ConversationError>")]
+pub enum Command {
+    /// The contact wrote.
+    Deliver(Box<Incoming>),
+    /// Somebody writes to the contact, or a note.
+    Say(Box<Say>),
+    /// Open a conversation, perhaps with a first message.
+    Open(Box<Open>),
+    /// Change a conversation.
+    Change {
+        /// Which.
+        conversation_id: i64,
+        /// Who.
+        by: By,
+        /// How.
+        change: Change,
+    },
+    /// A message was sent, or could not be.
+    Settle {
+        /// In which conversation.
+        conversation_id: i64,
+        /// Which message.
+        message_id: i64,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// Somebody types, or stops.
+    Typing {
+        /// In which conversation.
+        conversation_id: i64,
+        /// Who.
+        who: Sender,
+        /// Types, or stops.
+        is_typing: bool,
+        /// A note, which the contact is not to hear of.
+        is_private: bool,
+    },
+}
+
+/// A message of the contact, its files stored already.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// Which conversation it belongs to.
+    pub target: Target,
+    /// Of a contact that is new.
+    pub profile: Profile,
+    /// The provider's id: the same id again is a repeat.
+    pub provider_id: Option<String>,
+    /// The text.
+    pub content: Option<String>,
+    /// The contract's word.
+    pub content_type: String,
+    /// Kept with the message.
+    pub content_attributes: Map<String, Value>,
+    /// Kept with a conversation that it opens.
+    pub conversation_attributes: Map<String, Value>,
+    /// Its files.
+    pub files: Vec<NewFile>,
+    /// The sending client's own id of the message.
+    pub echo_id: Option<String>,
+    /// Written by a machine: is not answered by one.
+    pub is_automatic: bool,
+    /// The row of `idempotency_keys` that this answers.
+    pub claim: Option<i64>,
+}
+
+/// Which conversation a message of the contact belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// This one.
+    Given(i64),
+    /// The latest that is not resolved, or a new one.
+    Latest,
+    /// A new one, unless the inbox keeps to a single one.
+    New,
+}
+
+/// A message to the contact, or a note.
+#[derive(Clone, Debug)]
+pub struct Say {
+    /// In which conversation.
+    pub conversation_id: i64,
+    /// Who says it.
+    pub sender: Sender,
+    /// What is said.
+    pub draft: Draft,
+    /// The row of `idempotency_keys` that this answers.
+    pub claim: Option<i64>,
+}
+
+/// What is said.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    /// The text, in Markdown.
+    pub content: Option<String>,
+    /// The contract's word; `text` when empty.
+    pub content_type: String,
+    /// Kept with the message.
+    pub content_attributes: Map<String, Value>,
+    /// Kept with the message.
+    pub additional_attributes: Map<String, Value>,
+    /// A note that the contact never sees.
+    pub private: bool,
+    /// Its files.
+    pub files: Vec<NewFile>,
+    /// The sending client's own id of the message.
+    pub echo_id: Option<String>,
+    /// An id that the caller gives.
+    pub source_id: Option<String>,
+}
+
+/// A conversation to be opened.
+#[derive(Clone, Debug)]
+pub struct Open {
+    /// Who opens it.
+    pub by: By,
+    /// Its first status; open when none is given.
+    pub status: Option<Status>,
+    /// For `snoozed`.
+    pub snoozed_until: Option<DateTime<Utc>>,
+    /// Whose it is.
+    pub assignee_id: Option<i64>,
+    /// Kept with it.
+    pub additional_attributes: Map<String, Value>,
+    /// Kept with it.
+    pub custom_attributes: Map<String, Value>,
+    /// Its first message.
+    pub first: Option<(Sender, Draft)>,
+    /// The row of `idempotency_keys` that this answers.
+    pub claim: Option<i64>,
+}
+
+/// What came of a message.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The provider has it.
+    Sent(ProviderId),
+    /// To be tried again.
+    Later {
+        /// How often it has failed.
+        failures: i32,
+        /// When.
+        due_at: DateTime<Utc>,
+        /// Why.
+        error: String,
+    },
+    /// The provider will never take it.
+    Failed(String),
+    /// The customer's system reports how far it came.
+    Reported(MessageStatus, Option<String>),
+    /// An agent has it tried once more.
+    Retry,
+    /// An agent takes it back.
+    Delete,
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ConversationError {
+    /// There is no such conversation or message of this contact.
+    #[error("no such conversation")]
+    NotFound,
+    /// The rules forbid it, in words for whoever asked.
+    #[error("{0}")]
+    Refused(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Whether it was carried out is unknown.
+    #[error("whoever should have answered is gone")]
+    Unanswered,
+}
+
+impl From<ConversationError> for ChannelError {
+    fn from(error: ConversationError) -> Self {
+        match error {
+            ConversationError::Refused(words) | ConversationError::Store(StoreError::Refused(words)) => ChannelError::Rejected(words),
+            other => ChannelError::temporary(format!("storing a message: {other}")),
+        }
+    }
+}
+
+/// A contact was changed elsewhere: those who keep it are told. Answered once every live actor will see it next.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ContactChanged(pub Arc<contact::Model>);
+
+/// May I leave? An idle actor asks, having handled so many messages.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct Idle {
+    /// Who asks.
+    pub key: Key,
+    /// How many it has handled.
+    pub handled: u64,
+}

@@ -1,0 +1,197 @@
+//! What a conversation actor keeps, and how it comes to know it.
+use super::{Surroundings, rules};
+use crate::catalog::{Inbox, Snapshot};
+use crate::db::Db;
+use crate::event::{ConversationView, InboxCard, MessageView};
+use crate::message::{Key, Profile, Sender};
+use crate::people;
+use crate::store::{Recorded, Row, StoreError};
+use chrono::{DateTime, Utc};
+use entity::message::{MessageType, SenderType};
+use entity::{attachment, contact, contact_inbox, conversation, inbox, message};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How many conversations of one contact an actor remembers beside the latest.
+const REMEMBERED: usize = 8;
+
+/// What the actor keeps between commands.
+#[derive(Default)]
+pub struct State {
+    is_loaded: bool,
+    /// None until the contact is known in the inbox.
+    pub person: Option<Person>,
+    /// The id of the latest conversation.
+    pub latest: Option<i64>,
+    known: HashMap<i64, Known>,
+}
+
+/// A contact and its identity.
+pub struct Person {
+    /// The contact.
+    pub contact: Arc<contact::Model>,
+    /// Its identity in the inbox.
+    pub contact_inbox: Arc<contact_inbox::Model>,
+}
+
+/// A contact and its identity, as a record takes them.
+pub type PersonRows = (Row<contact::Model>, Row<contact_inbox::Model>);
+
+impl Person {
+    /// Unchanged.
+    pub fn kept(&self) -> PersonRows {
+        (Row::Kept(self.contact.clone()), Row::Kept(self.contact_inbox.clone()))
+    }
+}
+
+/// A conversation with what decisions about it need.
+#[derive(Clone)]
+pub struct Known {
+    /// The row.
+    pub row: Arc<conversation::Model>,
+    /// Its latest message.
+    pub last_message: Option<Arc<MessageView>>,
+    last_incoming_at: Option<DateTime<Utc>>,
+}
+
+impl Known {
+    /// Whether an answer may be written now.
+    pub fn can_reply(&self, inbox: &Inbox, now: DateTime<Utc>) -> bool {
+        rules::can_reply(&inbox.settings, self.last_incoming_at, now)
+    }
+
+    /// Whether neither the contact nor an agent has written yet.
+    pub fn is_silent(&self) -> bool {
+        self.last_incoming_at.is_none() && self.row.first_reply_created_at.is_none()
+    }
+
+    /// As events show it.
+    pub fn view(
+        &self,
+        inbox: &Inbox,
+        contact: Arc<contact::Model>,
+        contact_inbox: Arc<contact_inbox::Model>,
+        catalog: &Snapshot,
+    ) -> ConversationView {
+        ConversationView {
+            conversation: self.row.clone(),
+            contact,
+            contact_inbox,
+            inbox: InboxCard { id: inbox.row.id, name: inbox.row.name.clone(), channel_type: inbox.settings.channel_type().to_owned() },
+            assignee: self.row.assignee_id.and_then(|id| catalog.user(id)).map(|user| user.card()),
+            last_message: self.last_message.clone(),
+            can_reply: self.can_reply(inbox, entity::now()),
+        }
+    }
+}
+
+impl State {
+    /// Reads the contact and the id of its latest conversation, once.
+    pub async fn load(&mut self, db: &Db, key: &Key) -> Result<(), StoreError> {
+        if self.is_loaded {
+            return Ok(());
+        }
+        let identity = contact_inbox::Entity::find()
+            .filter(contact_inbox::Column::InboxId.eq(key.inbox_id))
+            .filter(contact_inbox::Column::SourceId.eq(&key.source_id));
+        if let Some(contact_inbox) = identity.one(&db.read).await? {
+            let contact = contact::Entity::find_by_id(contact_inbox.contact_id).one(&db.read).await?;
+            let latest = conversation::Entity::find()
+                .select_only()
+                .column(conversation::Column::Id)
+                .filter(conversation::Column::ContactInboxId.eq(contact_inbox.id))
+                .order_by_desc(conversation::Column::Id)
+                .into_tuple()
+                .one(&db.read);
+            self.latest = latest.await?;
+            self.person = contact.map(|contact| Person { contact: Arc::new(contact), contact_inbox: Arc::new(contact_inbox) });
+        }
+        self.is_loaded = true;
+        Ok(())
+    }
+
+    /// A conversation of this contact in this inbox.
+    pub async fn conversation(&mut self, surroundings: &Surroundings, id: i64) -> Result<Option<Known>, StoreError> {
+        if let Some(known) = self.known.get(&id) {
+            return Ok(Some(known.clone()));
+        }
+        let Some(person) = &self.person else { return Ok(None) };
+        let db = &surroundings.db.read;
+        let row = conversation::Entity::find_by_id(id).filter(conversation::Column::ContactInboxId.eq(person.contact_inbox.id));
+        let Some(row) = row.one(db).await? else { return Ok(None) };
+        let of_conversation = message::Entity::find().filter(message::Column::ConversationId.eq(id)).order_by_desc(message::Column::Id);
+        let last = match of_conversation.clone().one(db).await? {
+            Some(message) => Some(Arc::new(view(surroundings, message, Some(&person.contact)).await?)),
+            None => None,
+        };
+        let last_incoming = of_conversation.filter(message::Column::MessageType.eq(MessageType::Incoming)).one(db).await?;
+        let known = Known { row: Arc::new(row), last_message: last, last_incoming_at: last_incoming.map(|message| message.created_at) };
+        self.remember(id, known.clone());
+        Ok(Some(known))
+    }
+
+    /// Takes over what was committed.
+    pub fn adopt(&mut self, recorded: &Recorded, incoming_at: Option<DateTime<Utc>>) {
+        if let Some(contact_inbox) = &recorded.contact_inbox {
+            self.person = Some(Person { contact: recorded.contact.clone(), contact_inbox: contact_inbox.clone() });
+        }
+        let Some(conversation) = &recorded.conversation else { return };
+        let before = self.known.remove(&conversation.id);
+        let (last_before, incoming_before) = before.map_or((None, None), |known| (known.last_message, known.last_incoming_at));
+        let latest_said = recorded.messages.iter().max_by_key(|message| message.message.id);
+        let last_message = match (latest_said, last_before) {
+            (Some(said), Some(before)) if said.message.id < before.message.id => Some(before),
+            (Some(said), _) => Some(Arc::new(MessageView { echo_id: None, ..said.clone() })),
+            (None, before) => before,
+        };
+        let known = Known { row: conversation.clone(), last_message, last_incoming_at: incoming_at.or(incoming_before) };
+        self.latest = self.latest.max(Some(conversation.id));
+        self.remember(conversation.id, known);
+    }
+
+    fn remember(&mut self, id: i64, known: Known) {
+        if self.known.len() > REMEMBERED {
+            let latest = self.latest;
+            self.known.retain(|id, _| Some(*id) == latest);
+        }
+        self.known.insert(id, known);
+    }
+}
+
+/// The rows of somebody who writes to the inbox for the first time: a contact that the account knows already, or a new one.
+pub async fn new_person(db: &Db, inbox: &inbox::Model, key: &Key, profile: &Profile, now: DateTime<Utc>) -> Result<PersonRows, StoreError> {
+    let contact = match people::find_contact(db, inbox.account_id, profile).await? {
+        Some(contact) => Row::Kept(Arc::new(contact)),
+        None => Row::New(people::new_contact(inbox.account_id, profile, &key.source_id, now)),
+    };
+    Ok((contact, Row::New(people::new_identity(key, now))))
+}
+
+/// A message of a conversation with what belongs to it.
+pub async fn message(surroundings: &Surroundings, conversation_id: i64, id: i64) -> Result<Option<MessageView>, StoreError> {
+    let found =
+        message::Entity::find_by_id(id).filter(message::Column::ConversationId.eq(conversation_id)).one(&surroundings.db.read).await?;
+    match found {
+        Some(message) => Ok(Some(view(surroundings, message, None).await?)),
+        None => Ok(None),
+    }
+}
+
+async fn view(
+    surroundings: &Surroundings,
+    message: message::Model,
+    contact: Option<&Arc<contact::Model>>,
+) -> Result<MessageView, StoreError> {
+    let db = &surroundings.db.read;
+    let sender = match (message.sender_type, message.sender_id) {
+        (Some(SenderType::User), Some(id)) => surroundings.catalog.now().user(id).map(|user| Sender::User(user.card())),
+        (Some(SenderType::Contact), Some(id)) => match contact.filter(|contact| contact.id == id) {
+            Some(contact) => Some(Sender::Contact(contact.clone())),
+            None => contact::Entity::find_by_id(id).one(db).await?.map(|contact| Sender::Contact(Arc::new(contact))),
+        },
+        _ => None,
+    };
+    let attachments = attachment::Entity::find().filter(attachment::Column::MessageId.eq(message.id)).all(db).await?;
+    Ok(MessageView { message, attachments, sender, echo_id: None })
+}

@@ -1,0 +1,512 @@
+//! What follows from what happens in a conversation. Pure: rows in, rows out, the time given.
+use crate::catalog::Inbox;
+use crate::channel::ChannelSettings;
+use crate::event::MessageView;
+use crate::message::{Capabilities, Delivery, Sender, UserCard};
+use chrono::{DateTime, Duration, Utc};
+use entity::account_user::Role;
+use entity::conversation::{Priority, Status};
+use entity::inbox;
+use entity::message::{MessageStatus, MessageType, SenderType};
+use entity::{contact, conversation, message};
+use serde_json::{Map, Value, json};
+
+/// A change to a conversation that is not a message.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// To this status, or to the other one of open and resolved.
+    Status {
+        /// None: toggle.
+        status: Option<Status>,
+        /// For `snoozed`.
+        snoozed_until: Option<DateTime<Utc>>,
+    },
+    /// To this agent, or to nobody.
+    Assignee(Option<UserCard>),
+    /// To this agent if it is nobody's yet.
+    AssigneeIfFree(UserCard),
+    /// How urgent.
+    Priority(Option<Priority>),
+    /// Agents have seen it up to now.
+    SeenByAgent,
+    /// The contact has seen it up to now.
+    SeenByContact,
+    /// Agents shall look at it again.
+    Unread,
+    /// The whole set.
+    CustomAttributes(Map<String, Value>),
+}
+
+/// Who changes something.
+#[derive(Clone, Debug, PartialEq)]
+pub enum By {
+    /// A user, with its role in the account.
+    User(UserCard, Role),
+    /// The customer.
+    Contact,
+    /// A rule.
+    System,
+}
+
+impl By {
+    /// The user, if it is one.
+    pub fn user(&self) -> Option<&UserCard> {
+        match self {
+            By::User(user, _) => Some(user),
+            By::Contact | By::System => None,
+        }
+    }
+}
+
+/// A new conversation of a contact.
+pub fn open(inbox: &inbox::Model, contact: &contact::Model, now: DateTime<Utc>) -> conversation::Model {
+    conversation::Model {
+        id: 0,
+        account_id: inbox.account_id,
+        display_id: 0,
+        uuid: uuid::Uuid::new_v4(),
+        inbox_id: inbox.id,
+        contact_id: contact.id,
+        contact_inbox_id: 0,
+        // Whoever is blocked may write, and nobody is troubled.
+        status: if contact.blocked { Status::Resolved } else { Status::Open },
+        priority: None,
+        assignee_id: None,
+        team_id: None,
+        labels: json!([]),
+        unread_count: 0,
+        additional_attributes: json!({}),
+        custom_attributes: json!({}),
+        snoozed_until: None,
+        waiting_since: None,
+        first_reply_created_at: None,
+        agent_last_seen_at: None,
+        assignee_last_seen_at: None,
+        contact_last_seen_at: None,
+        last_activity_at: now,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+/// A conversation after a message of its contact: waits for an answer, and is open again unless the contact is blocked.
+pub fn after_incoming(before: &conversation::Model, contact: &contact::Model, now: DateTime<Utc>) -> conversation::Model {
+    let mut after = before.clone();
+    after.unread_count = before.unread_count.saturating_add(1);
+    after.waiting_since = before.waiting_since.or(Some(now));
+    after.last_activity_at = now;
+    after.updated_at = now;
+    if matches!(before.status, Status::Resolved | Status::Snoozed) && !contact.blocked {
+        after.status = Status::Open;
+        after.snoozed_until = None;
+    }
+    after
+}
+
+/// A conversation after a message to its contact, or a note.
+pub fn after_outgoing(before: &conversation::Model, message: &message::Model, now: DateTime<Utc>) -> conversation::Model {
+    let mut after = before.clone();
+    after.last_activity_at = now;
+    after.updated_at = now;
+    let is_answer = message.message_type == MessageType::Outgoing && !message.private;
+    if is_answer {
+        after.waiting_since = None;
+        if message.sender_type == Some(SenderType::User) {
+            after.first_reply_created_at = before.first_reply_created_at.or(Some(now));
+        }
+    }
+    after
+}
+
+/// A conversation after a change, and what its thread says about it.
+pub fn after_change(before: &conversation::Model, change: &Change, by: &By, now: DateTime<Utc>) -> (conversation::Model, Option<String>) {
+    let mut after = before.clone();
+    after.updated_at = now;
+    let who = by.user().map(|user| user.name.as_str());
+    let mut said = None;
+    match change {
+        Change::Status { status, snoozed_until } => {
+            let toggled = if before.status == Status::Open { Status::Resolved } else { Status::Open };
+            after.status = status.unwrap_or(toggled);
+            after.snoozed_until = snoozed_until.filter(|_| after.status == Status::Snoozed);
+            if after.status != before.status {
+                said = Some(status_words(after.status, who, matches!(by, By::Contact)));
+            }
+            if after.status == Status::Resolved {
+                after.waiting_since = None;
+            }
+            // An agent who opens a conversation takes it (contract, section 12, trap 13).
+            if let By::User(user, Role::Agent) = by
+                && after.status == Status::Open
+                && before.status != Status::Open
+                && before.assignee_id.is_none()
+            {
+                after.assignee_id = Some(user.id);
+            }
+        }
+        Change::Assignee(assignee) => {
+            after.assignee_id = assignee.as_ref().map(|assignee| assignee.id);
+            if after.assignee_id != before.assignee_id {
+                said = Some(assignee_words(assignee.as_ref(), by));
+            }
+        }
+        Change::AssigneeIfFree(assignee) => {
+            if before.assignee_id.is_none() && before.status == Status::Open {
+                after.assignee_id = Some(assignee.id);
+                said = Some(assignee_words(Some(assignee), by));
+            }
+        }
+        Change::Priority(priority) => {
+            after.priority = *priority;
+            if after.priority != before.priority {
+                let to = priority.map_or("none", Priority::name);
+                said = Some(format!("{} set the priority to {to}", who.unwrap_or("The system")));
+            }
+        }
+        Change::SeenByAgent => {
+            after.agent_last_seen_at = Some(now);
+            after.unread_count = 0;
+            if by.user().is_some_and(|user| Some(user.id) == before.assignee_id) {
+                after.assignee_last_seen_at = Some(now);
+            }
+        }
+        Change::SeenByContact => after.contact_last_seen_at = Some(now),
+        Change::Unread => {
+            after.agent_last_seen_at = None;
+            after.assignee_last_seen_at = None;
+            after.unread_count = before.unread_count.max(1);
+        }
+        Change::CustomAttributes(attributes) => after.custom_attributes = Value::Object(attributes.clone()),
+    }
+    (after, said)
+}
+
+fn status_words(status: Status, who: Option<&str>, by_contact: bool) -> String {
+    let done = match status {
+        Status::Open => "reopened",
+        Status::Resolved => "marked resolved",
+        Status::Pending => "marked pending",
+        Status::Snoozed => "snoozed",
+    };
+    match who {
+        Some(who) => format!("Conversation was {done} by {who}"),
+        None if by_contact => format!("Conversation was {done} by the contact"),
+        None => format!("Conversation was {done} by the system"),
+    }
+}
+
+fn assignee_words(assignee: Option<&UserCard>, by: &By) -> String {
+    match (assignee, by.user()) {
+        (None, Some(user)) => format!("Conversation unassigned by {}", user.name),
+        (None, None) => "Conversation unassigned".into(),
+        (Some(assignee), Some(user)) if assignee.id == user.id => format!("{} self-assigned this conversation", user.name),
+        (Some(assignee), Some(user)) => format!("Assigned to {} by {}", assignee.name, user.name),
+        (Some(assignee), None) => format!("Assigned to {} by the system", assignee.name),
+    }
+}
+
+/// Whether an answer may be written now, given when the contact wrote last.
+pub fn can_reply(settings: &ChannelSettings, last_incoming_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+    let ChannelSettings::Api(settings) = settings else { return true };
+    let window = settings.additional_attributes.get("agent_reply_time_window").and_then(|hours| match hours {
+        Value::String(text) => text.trim().parse().ok(),
+        hours => hours.as_i64(),
+    });
+    match window {
+        Some(hours) if hours > 0 => last_incoming_at.is_some_and(|at| now - at <= Duration::try_hours(hours).unwrap_or(Duration::MAX)),
+        _ => true,
+    }
+}
+
+/// Why this message may not be sent, in words for the agent.
+pub fn refusal(message: &message::Model, file_sizes: &[i64], capabilities: &Capabilities, can_reply: bool) -> Option<String> {
+    let length = message.content.as_deref().map_or(0, |content| content.chars().count());
+    if length > CONTENT_LIMIT {
+        return Some(format!("Content is too long (maximum is {CONTENT_LIMIT} characters)"));
+    }
+    if message.content.as_deref().unwrap_or_default().trim().is_empty() && file_sizes.is_empty() && message.content_type == "text" {
+        return Some("Content or an attachment is required".into());
+    }
+    if file_sizes.len() > ATTACHMENTS_LIMIT {
+        return Some(format!("A message takes at most {ATTACHMENTS_LIMIT} attachments"));
+    }
+    let is_to_contact = message.message_type != MessageType::Incoming && !message.private;
+    if is_to_contact && length > capabilities.content_limit {
+        return Some(format!("This channel takes at most {} characters", capabilities.content_limit));
+    }
+    let limit = i64::try_from(capabilities.attachment_limit).unwrap_or(i64::MAX);
+    if file_sizes.iter().any(|size| *size > limit) {
+        return Some(format!("This channel takes files of at most {} MB", limit >> 20));
+    }
+    if is_to_contact && !can_reply {
+        return Some("The time to answer is over: the contact has to write again first (agent_reply_time_window of the inbox)".into());
+    }
+    None
+}
+
+/// The longest content of any message (contract, section 0, Limits).
+pub const CONTENT_LIMIT: usize = 150_000;
+/// The most attachments of a message (contract, section 0, Limits).
+pub const ATTACHMENTS_LIMIT: usize = 15;
+
+/// In which state a new message to the contact begins.
+pub fn first_status(message: &message::Model, capabilities: &Capabilities) -> MessageStatus {
+    let is_to_contact = matches!(message.message_type, MessageType::Outgoing | MessageType::Template) && !message.private;
+    match capabilities.delivery {
+        Delivery::Send if is_to_contact => MessageStatus::Queued,
+        _ => MessageStatus::Sent,
+    }
+}
+
+/// The greeting that follows the first message of a conversation.
+pub fn greeting(inbox: &Inbox, is_automatic: bool, is_first: bool) -> Option<String> {
+    let greets = inbox.row.greeting_enabled && is_first && !is_automatic;
+    inbox.row.greeting_message.clone().filter(|message| greets && !message.trim().is_empty())
+}
+
+/// A message of a rule.
+pub fn message_of_rule(conversation: &conversation::Model, kind: MessageType, content: String, now: DateTime<Utc>) -> MessageView {
+    let message = message::Model {
+        id: 0,
+        account_id: conversation.account_id,
+        inbox_id: conversation.inbox_id,
+        conversation_id: conversation.id,
+        message_type: kind,
+        content_type: "text".into(),
+        content: Some(content),
+        private: false,
+        status: MessageStatus::Sent,
+        source_id: None,
+        sender_type: None,
+        sender_id: None,
+        content_attributes: json!({}),
+        additional_attributes: json!({}),
+        created_at: now,
+        updated_at: now,
+    };
+    MessageView { message, attachments: Vec::new(), sender: None, echo_id: None }
+}
+
+/// The status a message may take, or `None` if it is there or beyond already: it only grows, and what was delivered cannot fail.
+pub fn next_status(now: MessageStatus, reported: MessageStatus) -> Option<MessageStatus> {
+    let rank = |status| match status {
+        MessageStatus::Queued => 0,
+        MessageStatus::Sent => 1,
+        MessageStatus::Failed => 2,
+        MessageStatus::Delivered => 3,
+        MessageStatus::Read => 4,
+    };
+    (rank(reported) > rank(now)).then_some(reported)
+}
+
+/// The columns of a message's sender.
+pub fn sender_columns(sender: &Sender) -> (SenderType, i64) {
+    match sender {
+        Sender::User(user) => (SenderType::User, user.id),
+        Sender::Contact(contact) => (SenderType::Contact, contact.id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::{api, email};
+    use crate::message::Profile;
+    use crate::people;
+
+    fn conversation(status: Status) -> conversation::Model {
+        let now = entity::now();
+        let contact = people::new_contact(1, &Profile::default(), "Ada", now);
+        conversation::Model { id: 5, status, ..new(&contact, now) }
+    }
+
+    fn new(contact: &contact::Model, now: DateTime<Utc>) -> conversation::Model {
+        conversation::Model {
+            id: 0,
+            account_id: 1,
+            display_id: 0,
+            uuid: uuid::Uuid::nil(),
+            inbox_id: 7,
+            contact_id: contact.id,
+            contact_inbox_id: 0,
+            status: Status::Open,
+            priority: None,
+            assignee_id: None,
+            team_id: None,
+            labels: json!([]),
+            unread_count: 0,
+            additional_attributes: json!({}),
+            custom_attributes: json!({}),
+            snoozed_until: None,
+            waiting_since: None,
+            first_reply_created_at: None,
+            agent_last_seen_at: None,
+            assignee_last_seen_at: None,
+            contact_last_seen_at: None,
+            last_activity_at: now,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    fn agent() -> UserCard {
+        UserCard { id: 3, name: "Grace".into(), available_name: "Grace".into(), email: "g@example.com".into(), avatar_url: String::new() }
+    }
+
+    #[test]
+    fn a_message_of_the_contact_opens_what_was_closed_unless_blocked() {
+        let now = entity::now();
+        let contact = people::new_contact(1, &Profile::default(), "Ada", now);
+        let blocked = contact::Model { blocked: true, ..contact.clone() };
+        for (before, contact, after) in [
+            (Status::Open, &contact, Status::Open),
+            (Status::Pending, &contact, Status::Pending),
+            (Status::Resolved, &contact, Status::Open),
+            (Status::Snoozed, &contact, Status::Open),
+            (Status::Resolved, &blocked, Status::Resolved),
+        ] {
+            let row = after_incoming(&conversation(before), contact, now);
+            assert_eq!((row.status, row.unread_count, row.waiting_since), (after, 1, Some(now)), "{before:?}");
+        }
+        let waits = conversation::Model { waiting_since: Some(now - Duration::hours(1)), ..conversation(Status::Open) };
+        assert_eq!(after_incoming(&waits, &contact, now).waiting_since, waits.waiting_since, "the contact waits since the first message");
+    }
+
+    #[test]
+    fn only_a_person_s_public_answer_is_the_first_reply() {
+        let now = entity::now();
+        let waits = conversation::Model { waiting_since: Some(now), ..conversation(Status::Open) };
+        let answer = |kind, private, sender| {
+            let message = message_of_rule(&waits, kind, "hi".into(), now).message;
+            after_outgoing(&waits, &message::Model { private, sender_type: sender, ..message }, now)
+        };
+        for (kind, private, sender, is_first_reply, still_waits) in [
+            (MessageType::Outgoing, false, Some(SenderType::User), true, false),
+            (MessageType::Outgoing, true, Some(SenderType::User), false, true),
+            (MessageType::Outgoing, false, Some(SenderType::AgentBot), false, false),
+            (MessageType::Template, false, None, false, true),
+        ] {
+            let row = answer(kind, private, sender);
+            assert_eq!(
+                (row.first_reply_created_at.is_some(), row.waiting_since.is_some()),
+                (is_first_reply, still_waits),
+                "{kind:?} {private} {sender:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn changes_say_what_happened() {
+        let now = entity::now();
+        let (agent_opens, administrator) = (By::User(agent(), Role::Agent), By::User(agent(), Role::Administrator));
+        let status = |status| Change::Status { status, snoozed_until: None };
+        for (before, change, by, after, assignee, said) in [
+            (Status::Open, status(None), &administrator, Status::Resolved, None, Some("Conversation was marked resolved by Grace")),
+            (Status::Resolved, status(None), &administrator, Status::Open, None, Some("Conversation was reopened by Grace")),
+            (Status::Resolved, status(None), &agent_opens, Status::Open, Some(3), Some("Conversation was reopened by Grace")),
+            (Status::Snoozed, status(None), &By::System, Status::Open, None, Some("Conversation was reopened by the system")),
+            (Status::Open, status(Some(Status::Open)), &administrator, Status::Open, None, None),
+            (
+                Status::Open,
+                status(Some(Status::Resolved)),
+                &By::Contact,
+                Status::Resolved,
+                None,
+                Some("Conversation was marked resolved by the contact"),
+            ),
+            (
+                Status::Open,
+                Change::Assignee(Some(agent())),
+                &administrator,
+                Status::Open,
+                Some(3),
+                Some("Grace self-assigned this conversation"),
+            ),
+            (Status::Open, Change::AssigneeIfFree(agent()), &By::System, Status::Open, Some(3), Some("Assigned to Grace by the system")),
+            (Status::Resolved, Change::AssigneeIfFree(agent()), &By::System, Status::Resolved, None, None),
+            (
+                Status::Open,
+                Change::Priority(Some(Priority::High)),
+                &administrator,
+                Status::Open,
+                None,
+                Some("Grace set the priority to high"),
+            ),
+        ] {
+            let (row, words) = after_change(&conversation(before), &change, by, now);
+            assert_eq!((row.status, row.assignee_id, words.as_deref()), (after, assignee, said), "{before:?} {change:?}");
+        }
+        let until = Some(now + Duration::hours(1));
+        let (snoozed, _) = after_change(
+            &conversation(Status::Open),
+            &Change::Status { status: Some(Status::Snoozed), snoozed_until: until },
+            &By::System,
+            now,
+        );
+        assert_eq!(snoozed.snoozed_until, until);
+        assert_eq!(after_change(&snoozed, &status(None), &By::System, now).0.snoozed_until, None);
+    }
+
+    #[test]
+    fn states_only_grow() {
+        use MessageStatus::{Delivered, Failed, Queued, Read, Sent};
+        for (now, reported, next) in [
+            (Queued, Sent, Some(Sent)),
+            (Sent, Delivered, Some(Delivered)),
+            (Sent, Failed, Some(Failed)),
+            (Queued, Failed, Some(Failed)),
+            (Delivered, Failed, None),
+            (Read, Delivered, None),
+            (Read, Sent, None),
+            (Failed, Read, Some(Read)),
+            (Sent, Sent, None),
+        ] {
+            assert_eq!(next_status(now, reported), next, "{now:?} then {reported:?}");
+        }
+    }
+
+    #[test]
+    fn the_reply_window_is_the_inbox_s() {
+        let now = entity::now();
+        let window = |hours: Value| {
+            ChannelSettings::Api(api::Settings {
+                additional_attributes: [("agent_reply_time_window".to_owned(), hours)].into_iter().collect(),
+                ..api::Settings::default()
+            })
+        };
+        for (settings, last, can) in [
+            (ChannelSettings::Api(api::Settings::default()), None, true),
+            (ChannelSettings::Email(email::Settings::default()), None, true),
+            (window(json!(24)), None, false),
+            (window(json!(24)), Some(now - Duration::hours(23)), true),
+            (window(json!("24")), Some(now - Duration::hours(25)), false),
+            (window(json!("")), None, true),
+            (window(json!(0)), None, true),
+        ] {
+            assert_eq!(can_reply(&settings, last, now), can, "{settings:?} {last:?}");
+        }
+    }
+
+    #[test]
+    fn messages_are_refused_with_a_reason() {
+        let base = message_of_rule(&conversation(Status::Open), MessageType::Outgoing, "hi".into(), entity::now()).message;
+        let with = |content: &str| message::Model { content: Some(content.into()), ..base.clone() };
+        let capabilities = Capabilities { content_limit: 100, ..api::capabilities() };
+        for (message, sizes, can_reply, part) in [
+            (with("hi"), vec![], true, None),
+            (with("  "), vec![], true, Some("required")),
+            (with(""), vec![1], true, None),
+            (with(&"x".repeat(101)), vec![], true, Some("at most 100 characters")),
+            (message::Model { private: true, ..with(&"x".repeat(101)) }, vec![], true, None),
+            (with(&"x".repeat(CONTENT_LIMIT + 1)), vec![], true, Some("too long")),
+            (with("hi"), vec![1; ATTACHMENTS_LIMIT + 1], true, Some("at most 15")),
+            (with("hi"), vec![i64::MAX], true, Some("40 MB")),
+            (with("hi"), vec![], false, Some("agent_reply_time_window")),
+            (message::Model { private: true, ..with("hi") }, vec![], false, None),
+        ] {
+            let words = refusal(&message, &sizes, &capabilities, can_reply);
+            assert_eq!(words.is_some(), part.is_some(), "{words:?}");
+            assert!(part.is_none_or(|part| words.as_deref().unwrap_or_default().contains(part)), "{words:?} has no {part:?}");
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! What was committed: a closed list of facts, each with all that a reader needs to tell it to somebody.
+//!
+//! An event is built when its transaction is (`store.rs`), stored in the event log with it, and read by the websockets' hub
+//! (`hub.rs`) and by webhook deliveries (`webhooks.rs`). Its forms on the wire are in `wire.rs`.
+use crate::message::{Sender, UserCard};
+use chrono::{DateTime, Utc};
+use entity::message::{MessageType, SenderType};
+use entity::{attachment, contact, contact_inbox, conversation, message};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// One committed fact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its place in the log; grows in the order of the commits. 0 for what is not logged (typing).
+    pub id: i64,
+    /// The account it happened in.
+    pub account: AccountCard,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The user who caused it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub performer: Option<UserCard>,
+    /// What happened.
+    pub fact: Fact,
+}
+
+/// What happened. The names are those of the websocket (contract, section 7).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant, reason = "events live behind an Arc")]
+pub enum Fact {
+    /// A message was stored; `conversation.last_message` is left out, it is this one.
+    #[serde(rename = "message.created")]
+    MessageCreated(MessageView, ConversationView),
+    /// A message changed: status, content, attributes.
+    #[serde(rename = "message.updated")]
+    MessageUpdated(MessageView, ConversationView, Changes),
+    /// The first answer of a person in a conversation.
+    #[serde(rename = "first.reply.created")]
+    FirstReplyCreated(MessageView, ConversationView),
+    /// A conversation was opened.
+    #[serde(rename = "conversation.created")]
+    ConversationCreated(ConversationView),
+    /// A conversation was resolved, reopened, snoozed.
+    #[serde(rename = "conversation.status_changed")]
+    ConversationStatusChanged(ConversationView, Changes),
+    /// One of the columns that the contract counts as an update changed.
+    #[serde(rename = "conversation.updated")]
+    ConversationUpdated(ConversationView, Changes),
+    /// Agents have seen it up to now.
+    #[serde(rename = "conversation.read")]
+    ConversationRead(ConversationView),
+    /// It was given to somebody else.
+    #[serde(rename = "assignee.changed")]
+    AssigneeChanged(ConversationView),
+    /// Somebody began to type; not logged.
+    #[serde(rename = "conversation.typing_on")]
+    TypingOn(ConversationView, Sender, bool),
+    /// Somebody stopped typing; not logged.
+    #[serde(rename = "conversation.typing_off")]
+    TypingOff(ConversationView, Sender, bool),
+    /// A contact was stored.
+    #[serde(rename = "contact.created")]
+    ContactCreated(Arc<contact::Model>),
+    /// A contact changed.
+    #[serde(rename = "contact.updated")]
+    ContactUpdated(Arc<contact::Model>, Changes),
+    /// A contact was removed.
+    #[serde(rename = "contact.deleted")]
+    ContactDeleted(Arc<contact::Model>),
+}
+
+/// Column → (before, after).
+pub type Changes = Map<String, Value>;
+
+/// What events show of an account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccountCard {
+    /// Its id.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+}
+
+/// What events show of an inbox.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InboxCard {
+    /// Its id.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Such as `Channel::Api`.
+    pub channel_type: String,
+}
+
+/// A message with what belongs to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MessageView {
+    /// The row.
+    pub message: message::Model,
+    /// What it carries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<attachment::Model>,
+    /// Who wrote it; none for activities. The contact is not logged again beside its conversation.
+    #[serde(default, skip_serializing_if = "is_contact_or_none")]
+    pub sender: Option<Sender>,
+    /// The sending client's own id of the message, given back to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub echo_id: Option<String>,
+}
+
+impl Event {
+    /// Reads an event as it was logged.
+    ///
+    /// # Errors
+    /// If the text is no event of this version.
+    pub fn parse(logged: &str) -> serde_json::Result<Self> {
+        let mut event: Event = serde_json::from_str(logged)?;
+        if let Fact::MessageCreated(message, view) | Fact::MessageUpdated(message, view, _) | Fact::FirstReplyCreated(message, view) =
+            &mut event.fact
+        {
+            message.restore_sender(&view.contact);
+        }
+        if let Some(view) = event.fact.conversation_mut()
+            && let Some(last) = &mut view.last_message
+        {
+            Arc::make_mut(last).restore_sender(&view.contact);
+        }
+        Ok(event)
+    }
+}
+
+fn is_contact_or_none(sender: &Option<Sender>) -> bool {
+    !matches!(sender, Some(Sender::User(_)))
+}
+
+impl MessageView {
+    fn restore_sender(&mut self, contact: &Arc<contact::Model>) {
+        if self.sender.is_none() && self.message.sender_type == Some(SenderType::Contact) {
+            self.sender = Some(Sender::Contact(contact.clone()));
+        }
+    }
+
+    /// Whether the contact may see it.
+    pub fn is_public(&self) -> bool {
+        !self.message.private && self.message.message_type != MessageType::Activity
+    }
+}
+
+/// A conversation with what belongs to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConversationView {
+    /// The row.
+    pub conversation: Arc<conversation::Model>,
+    /// The customer.
+    pub contact: Arc<contact::Model>,
+    /// The customer's identity in the inbox.
+    pub contact_inbox: Arc<contact_inbox::Model>,
+    /// The inbox.
+    pub inbox: InboxCard,
+    /// Whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignee: Option<UserCard>,
+    /// The latest message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_message: Option<Arc<MessageView>>,
+    /// Whether a reply may be written now.
+    pub can_reply: bool,
+}
+
+/// Who may hear of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// The viewers of an inbox.
+    Agents {
+        /// The inbox.
+        inbox_id: i64,
+    },
+    /// The viewers of an inbox, and the contact behind an identity.
+    AgentsAndContact {
+        /// The inbox.
+        inbox_id: i64,
+        /// The identity.
+        contact_inbox_id: i64,
+    },
+    /// Everybody of the account.
+    Account,
+}
+
+impl Fact {
+    /// The dotted name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Fact::MessageCreated(..) => "message.created",
+            Fact::MessageUpdated(..) => "message.updated",
+            Fact::FirstReplyCreated(..) => "first.reply.created",
+            Fact::ConversationCreated(..) => "conversation.created",
+            Fact::ConversationStatusChanged(..) => "conversation.status_changed",
+            Fact::ConversationUpdated(..) => "conversation.updated",
+            Fact::ConversationRead(..) => "conversation.read",
+            Fact::AssigneeChanged(..) => "assignee.changed",
+            Fact::TypingOn(..) => "conversation.typing_on",
+            Fact::TypingOff(..) => "conversation.typing_off",
+            Fact::ContactCreated(..) => "contact.created",
+            Fact::ContactUpdated(..) => "contact.updated",
+            Fact::ContactDeleted(..) => "contact.deleted",
+        }
+    }
+
+    /// The conversation it is about.
+    pub fn conversation(&self) -> Option<&ConversationView> {
+        match self {
+            Fact::MessageCreated(_, view)
+            | Fact::MessageUpdated(_, view, _)
+            | Fact::FirstReplyCreated(_, view)
+            | Fact::ConversationCreated(view)
+            | Fact::ConversationStatusChanged(view, _)
+            | Fact::ConversationUpdated(view, _)
+            | Fact::ConversationRead(view)
+            | Fact::AssigneeChanged(view)
+            | Fact::TypingOn(view, ..)
+            | Fact::TypingOff(view, ..) => Some(view),
+            Fact::ContactCreated(_) | Fact::ContactUpdated(..) | Fact::ContactDeleted(_) => None,
+        }
+    }
+
+    fn conversation_mut(&mut self) -> Option<&mut ConversationView> {
+        match self {
+            Fact::MessageCreated(_, view)
+            | Fact::MessageUpdated(_, view, _)
+            | Fact::FirstReplyCreated(_, view)
+            | Fact::ConversationCreated(view)
+            | Fact::ConversationStatusChanged(view, _)
+            | Fact::ConversationUpdated(view, _)
+            | Fact::ConversationRead(view)
+            | Fact::AssigneeChanged(view)
+            | Fact::TypingOn(view, ..)
+            | Fact::TypingOff(view, ..) => Some(view),
+            Fact::ContactCreated(_) | Fact::ContactUpdated(..) | Fact::ContactDeleted(_) => None,
+        }
+    }
+
+    /// Who may hear of it (contract, section 7).
+    pub fn audience(&self) -> Audience {
+        let Some(view) = self.conversation() else { return Audience::Account };
+        let inbox_id = view.inbox.id;
+        let contact_hears = match self {
+            Fact::MessageCreated(message, _) | Fact::MessageUpdated(message, ..) => message.is_public(),
+            Fact::ConversationCreated(_) | Fact::ConversationStatusChanged(..) | Fact::ConversationUpdated(..) => true,
+            Fact::TypingOn(_, _, is_private) | Fact::TypingOff(_, _, is_private) => !is_private,
+            _ => false,
+        };
+        match contact_hears {
+            true => Audience::AgentsAndContact { inbox_id, contact_inbox_id: view.contact_inbox.id },
+            false => Audience::Agents { inbox_id },
+        }
+    }
+}
+
+/// What changed between two forms of a row, for the columns named: column → [before, after] in the row's own JSON.
+pub fn changes<T: Serialize>(before: &T, after: &T, columns: &[&str]) -> Changes {
+    let object = |row: &T| match serde_json::to_value(row) {
+        Ok(Value::Object(object)) => object,
+        _ => Map::new(),
+    };
+    let (before, after) = (object(before), object(after));
+    let mut changes = Changes::new();
+    for column in columns {
+        let (before, after) = (before.get(*column).unwrap_or(&Value::Null), after.get(*column).unwrap_or(&Value::Null));
+        if before != after {
+            changes.insert((*column).to_owned(), Value::Array(vec![before.clone(), after.clone()]));
+        }
+    }
+    changes
+}
+
+/// The columns whose change the contract announces as `conversation.updated`.
+pub const CONVERSATION_COLUMNS: &[&str] = &[
+    "team_id",
+    "assignee_id",
+    "status",
+    "snoozed_until",
+    "custom_attributes",
+    "labels",
+    "waiting_since",
+    "first_reply_created_at",
+    "priority",
+];
+
+/// The columns whose change the contract announces as `contact.updated`.
+pub const CONTACT_COLUMNS: &[&str] = &[
+    "name",
+    "email",
+    "phone_number",
+    "identifier",
+    "blocked",
+    "additional_attributes",
+    "custom_attributes",
+    "avatar_url",
+    "avatar_blob_id",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conversation::rules;
+    use crate::message::{Key, Profile};
+    use crate::people;
+    use serde_json::json;
+
+    fn view() -> (MessageView, ConversationView) {
+        let now = entity::now();
+        let contact =
+            Arc::new(people::new_contact(1, &Profile { email: Some("ada@example.com".into()), ..Profile::default() }, "Ada", now));
+        let contact_inbox = Arc::new(people::new_identity(&Key { inbox_id: 7, source_id: "ada".into() }, now));
+        let conversation: conversation::Model = serde_json::from_value(json!({
+            "id": 5, "account_id": 1, "display_id": 3, "uuid": uuid::Uuid::nil(), "inbox_id": 7, "contact_id": contact.id,
+            "contact_inbox_id": contact_inbox.id, "status": "open", "labels": [], "unread_count": 1, "additional_attributes": {},
+            "custom_attributes": {}, "last_activity_at": now, "created_at": now, "updated_at": now,
+        }))
+        .unwrap();
+        let mut message = rules::message_of_rule(&conversation, MessageType::Incoming, "hello".into(), now);
+        message.message.sender_type = Some(SenderType::Contact);
+        message.sender = Some(Sender::Contact(contact.clone()));
+        let inbox = InboxCard { id: 7, name: "App".into(), channel_type: "Channel::Api".into() };
+        let last_message = Some(Arc::new(message.clone()));
+        (
+            message,
+            ConversationView {
+                conversation: Arc::new(conversation),
+                contact,
+                contact_inbox,
+                inbox,
+                assignee: None,
+                last_message,
+                can_reply: true,
+            },
+        )
+    }
+
+    #[test]
+    fn a_logged_event_is_read_back_as_it_was() {
+        let (message, conversation) = view();
+        let bare = ConversationView { last_message: None, ..conversation.clone() };
+        for fact in [Fact::MessageCreated(message, bare), Fact::ConversationUpdated(conversation, Changes::new())] {
+            let event = Event { id: 9, account: AccountCard { id: 1, name: "A".into() }, at: entity::now(), performer: None, fact };
+            let logged = serde_json::to_string(&event).unwrap();
+            assert_eq!(logged.matches("ada@example.com").count(), 1, "the contact is logged once: {logged}");
+            assert_eq!(Event::parse(&logged).unwrap(), event);
+        }
+    }
+
+    #[test]
+    fn contacts_hear_what_is_public() {
+        let (message, conversation) = view();
+        let agents = Audience::Agents { inbox_id: 7 };
+        let both = Audience::AgentsAndContact { inbox_id: 7, contact_inbox_id: conversation.contact_inbox.id };
+        let mut note = message.clone();
+        note.message.private = true;
+        let mut activity = message.clone();
+        activity.message.message_type = MessageType::Activity;
+        for (fact, audience) in [
+            (Fact::MessageCreated(message, conversation.clone()), both),
+            (Fact::MessageCreated(note, conversation.clone()), agents),
+            (Fact::MessageCreated(activity, conversation.clone()), agents),
+            (Fact::ConversationCreated(conversation.clone()), both),
+            (Fact::AssigneeChanged(conversation.clone()), agents),
+            (Fact::ConversationRead(conversation.clone()), agents),
+            (Fact::ContactCreated(conversation.contact.clone()), Audience::Account),
+        ] {
+            assert_eq!(fact.audience(), audience, "{}", fact.name());
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The actors of Konversio, and the channels they own.
+//!
+//! **Nothing that matters lives only in memory.** An inbound message is in the provider until it is committed here; an
+//! outbound message is a row until the provider has it; the inboxes that should run are rows. So any actor, task or the
+//! whole process may die at any instant, wake-ups may be lost, and the system converges again.
+//!
+//! # Nouns
+//!
+//! | noun | is | where |
+//! | --- | --- | --- |
+//! | inbox | a row: name, channel, settings, enabled | `entity::inbox`, read through [`catalog`] |
+//! | [`Channel`](channel::Channel) | a trait: how one kind of connection speaks; no actix, no SQL | [`channel`] |
+//! | session | one run of a channel: a tokio task; an error or a panic ends it, nothing else | [`session`] |
+//! | [`InboxActor`](inbox::InboxActor) | owns a channel and its session, starts the next one, knows the state | [`inbox`] |
+//! | [`Supervisor`](supervisor::Supervisor) | compares wanted inboxes with running ones and makes them agree | [`supervisor`] |
+//! | [`ConversationActor`](conversation::ConversationActor) | the only writer of what one contact and one inbox say to each other | [`conversation`] |
+//! | [`Conversations`](conversations::Conversations) | the directory of live conversation actors | [`conversations`] |
+//! | [`PersistenceActor`](persistence::PersistenceActor), [`AssignmentActor`](assignment::AssignmentActor) | commits changes in groups and publishes their events; gives waiting conversations to agents | [`persistence`], [`assignment`] |
+//! | [`Event`](event::Event) | what was committed; websockets and webhooks are its readers | [`event`], [`hub`], [`webhooks`] |
+//!
+//! ```text
+//! HTTP ──────────────┐
+//! session ▶ Intake ──┴▶ Conversations ▶ ConversationActor ▶ PersistenceActor ▶ store ▶ database
+//!    ▲                                                            │ events
+//! InboxActor ◀ Supervisor                    hub (websockets) ◀───┴───▶ webhooks (a loop per endpoint)
+//! ```
+//!
+//! Awaits go only downwards in this picture; upwards there are only wake-ups that may be lost ([`wake`]). Assignment,
+//! schedule, sessions and webhook loops stand outside of the chain: they look at rows and then ask from above, like HTTP.
+//!
+//! # One inbound e-mail
+//!
+//! 1. The channel's session fetches it and calls `inlet.deliver(inbound).await` ([`session`] implements the inlet).
+//! 2. The session stores the attachments, finds the conversation that the references name, and tells
+//!    [`Conversations`](conversations::Conversations), which finds or starts the actor of `(inbox, source_id)`.
+//! 3. The actor asks the pure [`rules`](conversation::rules) what follows (open, reopen, greet) and hands rows *before and
+//!    after* to the [`PersistenceActor`](persistence::PersistenceActor).
+//! 4. [`store`] commits them with everybody else's in one transaction, derives the events from the differences, logs them,
+//!    and writes a delivery row for each webhook that wants them.
+//! 5. The answer travels back through the same awaits; only now the session marks the mail seen and moves its cursor.
+//!
+//! # One agent's reply
+//!
+//! 1. `POST …/messages` tells the conversation's actor to `Say` it; the rules may refuse it with a reason (422).
+//! 2. Message (`queued`), row of `outgoing`, event and deliveries are one transaction; then HTTP answers.
+//! 3. A bell wakes the session's [`outbox`]: one message of a conversation at a time, several conversations at once.
+//! 4. `Channel::send` gives the provider's id, or an error that says whether to try later, to fail, or to call for help;
+//!    the outcome is a command to the conversation's actor again, and an event.
+//!
+//! # One webhook
+//!
+//! 1. Its row was written with the event. [`webhooks`] runs a loop for each endpoint that has rows.
+//! 2. Each try is signed afresh under the same id and noted; failures are due again after a backoff, for days.
+//!
+//! # What building taught
+//!
+//! * One writer on either database, not several on PostgreSQL: it keeps the event log in the order of the commits, which
+//!   whoever resumes after a lost connection depends on, and was as fast at 64 in flight on two cores.
+//! * The writer gives ids itself, so an event knows the ids it tells before anything is stored, and a group needs no answer
+//!   but which messages were repeats.
+//! * Events follow from rows before and after, in one function: no caller can forget one.
+//! * Assignment pulls: it looks for who waits and who is free, so a conversation is never lost between two decisions.
+pub mod addresses;
+pub mod assignment;
+pub mod backoff;
+pub mod catalog;
+pub mod channel;
+pub mod contacts;
+pub mod conversation;
+pub mod conversations;
+pub mod db;
+pub mod egress;
+pub mod event;
+pub mod files;
+pub mod hub;
+pub mod inbox;
+pub mod message;
+pub mod outbound;
+pub mod outbox;
+pub mod people;
+pub mod persistence;
+pub mod presence;
+pub mod schedule;
+pub mod secret;
+pub mod session;
+pub mod signature;
+pub mod store;
+pub mod supervisor;
+pub mod system;
+pub mod wake;
+pub mod webhooks;
+pub mod wire;

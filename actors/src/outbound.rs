@@ -1,0 +1,101 @@
+//! Loads a message with all that a connector needs to send it.
+use crate::catalog::Inbox;
+use crate::db::Db;
+use crate::files::Files;
+use crate::message::{Answered, Key, Outbound, OutboundAttachment, OutboundConversation};
+use entity::inbox::SenderNameType;
+use entity::message::{MessageType, SenderType};
+use entity::{attachment, contact, contact_inbox, conversation, message};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
+use serde_json::{Map, Value};
+
+/// Why a message could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DbErr),
+    /// A file could not be read.
+    #[error(transparent)]
+    File(#[from] crate::files::FileError),
+}
+
+/// Loads a message; none if it is gone or was deleted.
+///
+/// # Errors
+/// See [`LoadError`].
+pub async fn load(db: &Db, files: &Files, inbox: &Inbox, message_id: i64) -> Result<Option<Outbound>, LoadError> {
+    let db = &db.read;
+    let Some(row) = message::Entity::find_by_id(message_id).one(db).await? else { return Ok(None) };
+    if row.content_attributes.get("deleted").is_some_and(|deleted| deleted == true) {
+        return Ok(None);
+    }
+    let Some(conversation) = conversation::Entity::find_by_id(row.conversation_id).one(db).await? else { return Ok(None) };
+    let Some(identity) = contact_inbox::Entity::find_by_id(conversation.contact_inbox_id).one(db).await? else { return Ok(None) };
+    let Some(contact) = contact::Entity::find_by_id(conversation.contact_id).one(db).await? else { return Ok(None) };
+    let incoming = message::Entity::find()
+        .filter(message::Column::ConversationId.eq(conversation.id))
+        .filter(message::Column::MessageType.eq(MessageType::Incoming))
+        .filter(message::Column::Id.lt(row.id))
+        .order_by_desc(message::Column::Id);
+    let answers = incoming.one(db).await?.and_then(|incoming| {
+        let content_attributes = object(incoming.content_attributes);
+        incoming.source_id.map(|provider_id| Answered { provider_id, content_attributes })
+    });
+    let mut attachments = Vec::new();
+    for attachment in attachment::Entity::find().filter(attachment::Column::MessageId.eq(row.id)).all(db).await? {
+        let text = |name: &str| attachment.meta.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let bytes = files.bytes(&text("key")).await?;
+        attachments.push(OutboundAttachment { file_name: text("file_name"), content_type: text("content_type"), bytes });
+    }
+    let sender_name = sender_name(db, inbox, &row).await?;
+    let message = Outbound {
+        message_id: row.id,
+        source_id: identity.source_id,
+        contact_email: contact.email,
+        contact_name: contact.name,
+        conversation: OutboundConversation {
+            id: conversation.id,
+            display_id: conversation.display_id,
+            uuid: conversation.uuid,
+            additional_attributes: object(conversation.additional_attributes),
+        },
+        content: row.content,
+        content_type: row.content_type,
+        content_attributes: object(row.content_attributes),
+        attachments,
+        answers,
+        sender_name,
+        automatic: row.message_type == MessageType::Template,
+        created_at: row.created_at,
+    };
+    Ok(Some(message))
+}
+
+/// The key under whose actor a conversation lives.
+///
+/// # Errors
+/// If the database fails.
+pub async fn key(db: &Db, conversation_id: i64) -> Result<Option<Key>, DbErr> {
+    let found = conversation::Entity::find_by_id(conversation_id).one(&db.read).await?;
+    let Some(conversation) = found else { return Ok(None) };
+    let identity = contact_inbox::Entity::find_by_id(conversation.contact_inbox_id).one(&db.read).await?;
+    Ok(identity.map(|identity| Key { inbox_id: identity.inbox_id, source_id: identity.source_id }))
+}
+
+/// What a message is signed with: agent and business, or the business alone.
+async fn sender_name(db: &impl sea_orm::ConnectionTrait, inbox: &Inbox, row: &message::Model) -> Result<Option<String>, DbErr> {
+    let business = inbox.row.business_name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| inbox.row.name.clone());
+    if inbox.row.sender_name_type == SenderNameType::Professional || row.sender_type != Some(SenderType::User) {
+        return Ok(Some(business));
+    }
+    let user = entity::user::Entity::find_by_id(row.sender_id.unwrap_or_default()).one(db).await?;
+    Ok(Some(user.map_or(business.clone(), |user| format!("{} from {business}", user.available_name()))))
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}

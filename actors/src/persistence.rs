@@ -1,0 +1,130 @@
+//! Commits commands in groups, answers whoever asked, and publishes what was committed.
+//!
+//! While one group is being committed the next one gathers, so groups grow with the load and one fsync serves them whole.
+//! There is one such actor on either database: the event log then has one order, which is the order of the commits.
+use crate::event::Event;
+use crate::hub::Hub;
+use crate::store::{Attempt, Command, Committed, Record, Recorded, StoreError, Writer};
+use actix::prelude::*;
+use std::sync::Arc;
+use tokio::sync::{Mutex, oneshot};
+
+/// Bounds how long the first of a group waits for the last.
+const GROUP_LIMIT: usize = 256;
+
+/// Store this; answered once it is committed.
+#[derive(Message)]
+#[rtype(result = "Result<Recorded, StoreError>")]
+pub struct Commit(pub Record);
+
+/// Note this try to deliver; answered once it is committed.
+#[derive(Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub struct Note(pub Attempt);
+
+/// Tells whoever delivers webhooks that an event was committed; called in the order of the commits, never waits.
+pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+
+type Answer = oneshot::Sender<Result<Committed, StoreError>>;
+
+/// The one actor that commits.
+pub struct PersistenceActor {
+    writer: Arc<Mutex<Writer>>,
+    hub: Hub,
+    listener: Listener,
+    waiting: Vec<(Command, Answer)>,
+    committing: bool,
+}
+
+impl PersistenceActor {
+    /// Over the one writer.
+    pub fn new(writer: Writer, hub: Hub, listener: Listener) -> Self {
+        PersistenceActor { writer: Arc::new(Mutex::new(writer)), hub, listener, waiting: Vec::new(), committing: false }
+    }
+
+    fn enqueue(&mut self, command: Command, ctx: &mut Context<Self>) -> oneshot::Receiver<Result<Committed, StoreError>> {
+        let (answer, answered) = oneshot::channel();
+        self.waiting.push((command, answer));
+        self.commit_next(ctx);
+        answered
+    }
+
+    fn commit_next(&mut self, ctx: &mut Context<Self>) {
+        if self.committing || self.waiting.is_empty() {
+            return;
+        }
+        self.committing = true;
+        // The text of a shared statement depends on the size of the group: of powers of two there are few, and all stay prepared.
+        let size = 1 << self.waiting.len().min(GROUP_LIMIT).ilog2();
+        let (group, answers): (Vec<_>, Vec<_>) = self.waiting.drain(..size).unzip();
+        let writer = self.writer.clone();
+        // A task of its own: were it to panic, the group would be left unanswered and the actor alive.
+        let commit = actix::spawn(async move { writer.lock().await.commit(group).await });
+        ctx.spawn(commit.into_actor(self).map(move |committed, actor, ctx| {
+            actor.committing = false;
+            actor.commit_next(ctx);
+            match committed {
+                Ok(committed) => actor.finish(committed, answers),
+                Err(error) => {
+                    tracing::error!(group.size = size, %error, "a commit broke down; its senders are told that the outcome is unknown")
+                }
+            }
+        }));
+    }
+
+    fn finish(&self, committed: Vec<Result<Committed, StoreError>>, answers: Vec<Answer>) {
+        metrics::counter!("konversio_commits_total").increment(1);
+        metrics::counter!("konversio_commands_total").increment(answers.len() as u64);
+        for (result, answer) in committed.into_iter().zip(answers) {
+            let events = result.as_ref().map(|committed| committed.events.clone()).unwrap_or_default();
+            // Fails when the request has timed out meanwhile: it is stored, and a repeat will be told so.
+            let _ = answer.send(result);
+            for event in events {
+                self.hub.publish(&event);
+                (self.listener)(&event);
+            }
+        }
+    }
+}
+
+impl Actor for PersistenceActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Unbounded, so that `send` enqueues at once and in call order; HTTP bounds what is in flight.
+        ctx.set_mailbox_capacity(0);
+    }
+}
+
+impl Handler<Commit> for PersistenceActor {
+    type Result = ResponseFuture<Result<Recorded, StoreError>>;
+
+    fn handle(&mut self, Commit(record): Commit, ctx: &mut Self::Context) -> Self::Result {
+        let answered = self.enqueue(Command::Record(Box::new(record)), ctx);
+        Box::pin(async move { answered.await.unwrap_or(Err(StoreError::Unanswered))?.recorded.ok_or(StoreError::Unanswered) })
+    }
+}
+
+impl Handler<Note> for PersistenceActor {
+    type Result = ResponseFuture<Result<(), StoreError>>;
+
+    fn handle(&mut self, Note(attempt): Note, ctx: &mut Self::Context) -> Self::Result {
+        let answered = self.enqueue(Command::Attempt(Box::new(attempt)), ctx);
+        Box::pin(async move { answered.await.unwrap_or(Err(StoreError::Unanswered)).map(|_| ()) })
+    }
+}
+
+/// Everything committed so far is published: asked when the daemon stops.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Flush;
+
+impl Handler<Flush> for PersistenceActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Flush, _: &mut Self::Context) -> Self::Result {
+        let writer = self.writer.clone();
+        // The writer is held for the length of a commit.
+        Box::pin(async move { drop(writer.lock().await) })
+    }
+}

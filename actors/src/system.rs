@@ -1,0 +1,154 @@
+//! Starts the actors in order, and stops them in the reverse order.
+use crate::addresses::Addresses;
+use crate::assignment::{self, AssignmentActor};
+use crate::catalog::Catalog;
+use crate::channel::Tools;
+use crate::contacts::Contacts;
+use crate::conversation;
+use crate::conversations::Conversations;
+use crate::db::Db;
+use crate::egress::Egress;
+use crate::files::Files;
+use crate::hub::Hub;
+use crate::inbox;
+use crate::persistence::{Flush, PersistenceActor};
+use crate::presence::Presence;
+use crate::schedule::ScheduleActor;
+use crate::secret::Vault;
+use crate::store::Writer;
+use crate::supervisor::{StopAll, Supervisor};
+use crate::wake::Wakes;
+use crate::webhooks::{self, Webhooks};
+use crate::wire::Wire;
+use actix::prelude::*;
+use sea_orm::DbErr;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+/// What the actors are made of.
+pub struct Parts {
+    /// The database.
+    pub db: Db,
+    /// Its address, for the writer's own connection.
+    pub database_url: String,
+    /// Accounts, users, inboxes.
+    pub catalog: Catalog,
+    /// Opens and seals secrets.
+    pub vault: Vault,
+    /// For channels.
+    pub tools: Tools,
+    /// The guarded way out.
+    pub egress: Egress,
+    /// Where sessions and deliveries run.
+    pub pool: Handle,
+    /// How long a delivery is tried.
+    pub deliveries_given_up_after: chrono::Duration,
+    /// How long events are kept.
+    pub events_kept: chrono::Duration,
+}
+
+/// What HTTP may talk to.
+#[derive(Clone)]
+pub struct Handles {
+    /// The database.
+    pub db: Db,
+    /// Accounts, users, inboxes.
+    pub catalog: Catalog,
+    /// Opens and seals secrets.
+    pub vault: Vault,
+    /// Stored files.
+    pub files: Files,
+    /// The forms of events and what they carry.
+    pub wire: Wire,
+    /// Sockets.
+    pub hub: Hub,
+    /// Who is there.
+    pub presence: Presence,
+    /// Conversations.
+    pub conversations: Addr<Conversations>,
+    /// Whose conversation a number is.
+    pub addresses: Addresses,
+    /// Contacts.
+    pub contacts: Contacts,
+    /// Running inboxes.
+    pub supervisor: Addr<Supervisor>,
+    /// Deliveries.
+    pub webhooks: Webhooks,
+    /// The guarded way out, for checking addresses.
+    pub egress: Egress,
+    /// What rings when somebody may wait or be free.
+    pub wakes: Wakes,
+    persistence: Addr<PersistenceActor>,
+}
+
+/// Starts all actors on the current arbiter.
+///
+/// # Errors
+/// If the database cannot be read.
+pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
+    let Parts { db, database_url, catalog, vault, tools, egress, pool, deliveries_given_up_after, events_kept } = parts;
+    let presence = Presence::new(catalog.clone());
+    let files = tools.files.clone();
+    let wire = Wire::new(files.clone(), presence.clone());
+    let hub = Hub::new(catalog.clone(), wire.clone());
+    let (wakes, webhooks) = (Wakes::default(), Webhooks::default());
+    let writer = Writer::open(db.writer(&database_url).await?, catalog.clone()).await?;
+    let hears = webhooks.clone();
+    let persistence = PersistenceActor::new(writer, hub.clone(), Arc::new(move |event| hears.hear(event))).start();
+    let surroundings = conversation::Surroundings {
+        db: db.clone(),
+        catalog: catalog.clone(),
+        persistence: persistence.clone(),
+        hub: hub.clone(),
+        wakes: wakes.clone(),
+    };
+    let conversations = Conversations::new(surroundings).start();
+    webhooks.start(webhooks::Surroundings {
+        db: db.clone(),
+        catalog: catalog.clone(),
+        wire: wire.clone(),
+        egress: egress.clone(),
+        persistence: persistence.clone(),
+        conversations: conversations.clone(),
+        given_up_after: deliveries_given_up_after,
+        pool: pool.clone(),
+    });
+    AssignmentActor::new(assignment::Surroundings {
+        db: db.clone(),
+        catalog: catalog.clone(),
+        presence: presence.clone(),
+        conversations: conversations.clone(),
+        wakes: wakes.clone(),
+    })
+    .start();
+    ScheduleActor { db: db.clone(), conversations: conversations.clone(), events_kept }.start();
+    let surroundings = inbox::Surroundings { db: db.clone(), tools, conversations: conversations.clone(), wakes: wakes.clone(), pool };
+    let supervisor = Supervisor::new(catalog.clone(), surroundings).start();
+    let contacts = Contacts { db: db.clone(), persistence: persistence.clone(), conversations: conversations.clone() };
+    Ok(Handles {
+        db,
+        catalog,
+        vault,
+        files,
+        wire,
+        hub,
+        presence,
+        conversations,
+        addresses: Addresses::default(),
+        contacts,
+        supervisor,
+        webhooks,
+        egress,
+        wakes,
+        persistence,
+    })
+}
+
+impl Handles {
+    /// Ends sessions and deliveries, then waits for the last commit. No request may be under way any more.
+    pub async fn stop(&self) {
+        let _ = self.supervisor.send(StopAll).await;
+        self.webhooks.stop().await;
+        let _ = self.persistence.send(Flush).await;
+    }
+}

@@ -1,0 +1,337 @@
+//! Delivers events to webhooks: of accounts, and of API inboxes.
+//!
+//! The deliveries are rows, written with what caused them. Each endpoint with something to deliver has a loop of its own
+//! (`outbox.rs`), so a slow one delays nobody else; deliveries of one conversation go to it one after the other. An endpoint
+//! that fails is tried again for days, with the same id and a fresh signature; each try is noted.
+use crate::catalog::Catalog;
+use crate::conversation::{Command, Outcome};
+use crate::conversations::{Conversations, Tell};
+use crate::db::Db;
+use crate::egress::Egress;
+use crate::event::{Event, Fact};
+use crate::message::Key;
+use crate::outbox::{self, Flow, Queue};
+use crate::persistence::{Note, PersistenceActor};
+use crate::secret::Secret;
+use crate::signature;
+use crate::store::Attempt;
+use crate::wire::{Wire, webhook_name};
+use actix::Addr;
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use entity::delivery::{DeliveryStatus, EndpointKind};
+use entity::{delivery, delivery_attempt, event};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How many conversations' deliveries go to one endpoint at once.
+const SLOTS: usize = 16;
+/// How often endpoints with something to deliver are looked for, should a ring have been lost.
+const TICK: Duration = Duration::from_secs(30);
+
+/// An endpoint: what kind, and its id.
+pub type Endpoint = (EndpointKind, i64);
+
+/// Starts a loop for each endpoint that has something to deliver.
+#[derive(Clone)]
+pub struct Webhooks {
+    loops: Arc<Mutex<HashMap<Endpoint, Arc<Notify>>>>,
+    surroundings: Arc<OnceLock<Surroundings>>,
+    cancelled: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What deliveries work with.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Reads.
+    pub db: Db,
+    /// Endpoints and their secrets.
+    pub catalog: Catalog,
+    /// The forms of events.
+    pub wire: Wire,
+    /// The guarded way out.
+    pub egress: Egress,
+    /// Where tries are noted.
+    pub persistence: Addr<PersistenceActor>,
+    /// Where a message learns that it could not be delivered.
+    pub conversations: Addr<Conversations>,
+    /// How long a delivery is tried.
+    pub given_up_after: chrono::Duration,
+    /// Where loops run.
+    pub pool: Handle,
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        Webhooks { loops: Arc::default(), surroundings: Arc::default(), cancelled: CancellationToken::new(), tasks: TaskTracker::new() }
+    }
+}
+
+impl Webhooks {
+    /// Begins to deliver, with what an earlier run has left.
+    pub fn start(&self, surroundings: Surroundings) {
+        let (webhooks, pool) = (self.clone(), surroundings.pool.clone());
+        if self.surroundings.set(surroundings).is_err() {
+            return;
+        }
+        self.tasks.spawn_on(async move { webhooks.look_again_and_again().await }, &pool);
+    }
+
+    /// Ends all loops; returns when what was begun is finished.
+    pub async fn stop(&self) {
+        self.cancelled.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// An event was committed: wakes the endpoints that its deliveries go to.
+    pub fn hear(&self, event: &Event) {
+        let Some(surroundings) = self.surroundings.get() else { return };
+        let Some(name) = webhook_name(&event.fact) else { return };
+        let catalog = surroundings.catalog.now();
+        if let Some(inbox) = event.fact.conversation().and_then(|view| catalog.inbox(view.inbox.id))
+            && inbox.webhook_url().is_some()
+        {
+            self.ring((EndpointKind::Inbox, inbox.row.id));
+        }
+        for webhook in catalog.webhooks_of(event.account.id) {
+            if webhook.subscriptions.iter().any(|subscribed| subscribed == name) {
+                self.ring((EndpointKind::Webhook, webhook.row.id));
+            }
+        }
+    }
+
+    /// Wakes the loop of an endpoint, or starts it.
+    pub fn ring(&self, endpoint: Endpoint) {
+        let Some(surroundings) = self.surroundings.get() else { return };
+        let mut loops = self.lock();
+        if let Some(bell) = loops.get(&endpoint) {
+            return bell.notify_one();
+        }
+        if self.cancelled.is_cancelled() {
+            return;
+        }
+        let bell = Arc::new(Notify::new());
+        loops.insert(endpoint, bell.clone());
+        drop(loops);
+        let (webhooks, queue) = (self.clone(), Deliveries { endpoint, surroundings: surroundings.clone() });
+        self.tasks.spawn_on(async move { webhooks.deliver(queue, bell).await }, &surroundings.pool);
+    }
+
+    async fn deliver(&self, queue: Deliveries, bell: Arc<Notify>) {
+        let endpoint = queue.endpoint;
+        if let Err(error) = outbox::drain(queue, bell, self.cancelled.child_token()).await {
+            tracing::error!(endpoint.kind = ?endpoint.0, endpoint.id = endpoint.1, %error, "delivering events; begun again soon");
+        }
+        self.lock().remove(&endpoint);
+    }
+
+    async fn look_again_and_again(&self) {
+        loop {
+            match self.endpoints_with_something().await {
+                Ok(endpoints) => endpoints.into_iter().for_each(|endpoint| self.ring(endpoint)),
+                Err(error) => tracing::error!(%error, "looking for deliveries that wait"),
+            }
+            tokio::select! {
+                () = self.cancelled.cancelled() => return,
+                () = tokio::time::sleep(TICK) => {}
+            }
+        }
+    }
+
+    async fn endpoints_with_something(&self) -> Result<Vec<Endpoint>, DbErr> {
+        let Some(surroundings) = self.surroundings.get() else { return Ok(Vec::new()) };
+        delivery::Entity::find()
+            .select_only()
+            .columns([delivery::Column::Endpoint, delivery::Column::EndpointId])
+            .filter(delivery::Column::Status.eq(DeliveryStatus::Queued))
+            .distinct()
+            .into_tuple()
+            .all(&surroundings.db.read)
+            .await
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Endpoint, Arc<Notify>>> {
+        self.loops.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The deliveries to one endpoint.
+#[derive(Clone)]
+struct Deliveries {
+    endpoint: Endpoint,
+    surroundings: Surroundings,
+}
+
+/// What came of a try.
+struct Tried {
+    status_code: Option<u16>,
+    error: Option<String>,
+    retry_after: Option<Duration>,
+    /// Trying again would be of no use.
+    is_hopeless: bool,
+}
+
+impl Tried {
+    fn hopeless(error: String) -> Self {
+        Tried { status_code: None, error: Some(error), retry_after: None, is_hopeless: true }
+    }
+}
+
+impl Deliveries {
+    /// Where the endpoint is and what signs for it; none if it is gone.
+    fn target(&self) -> Option<(String, Secret)> {
+        let catalog = self.surroundings.catalog.now();
+        match self.endpoint {
+            (EndpointKind::Webhook, id) => catalog.webhook(id).map(|webhook| (webhook.row.url.clone(), webhook.secret.clone())),
+            (EndpointKind::Inbox, id) => {
+                let inbox = catalog.inbox(id)?;
+                inbox.webhook_url().map(|url| (url.to_owned(), inbox.secret.clone()))
+            }
+            (EndpointKind::AgentBot, _) => None,
+        }
+    }
+
+    async fn attempt(&self, row: &delivery::Model, event: &Event) -> Tried {
+        let Some((url, secret)) = self.target() else { return Tried::hopeless("the endpoint is gone".into()) };
+        let Some(body) = self.surroundings.wire.webhook_body(event) else {
+            return Tried::hopeless("the event has no form for webhooks".into());
+        };
+        let body = bytes::Bytes::from(body.to_string());
+        let mut headers = vec![("content-type", "application/json".to_owned()), ("accept", "application/json".to_owned())];
+        headers.extend(signature::headers(secret.expose(), &row.uuid.to_string(), entity::now().timestamp(), &body));
+        match self.surroundings.egress.post(&url, &headers, body).await {
+            Ok(reply) if (200..300).contains(&reply.status) => {
+                Tried { status_code: Some(reply.status), error: None, retry_after: None, is_hopeless: false }
+            }
+            Ok(reply) => Tried {
+                status_code: Some(reply.status),
+                error: Some(format!("answered {}", reply.status)),
+                retry_after: reply.retry_after,
+                is_hopeless: false,
+            },
+            Err(error) => Tried { status_code: None, error: Some(error.to_string()), retry_after: None, is_hopeless: false },
+        }
+    }
+
+    /// A message of an API inbox that its webhook never took has failed.
+    async fn tell_failure(&self, event: &Event, error: &str) {
+        let (EndpointKind::Inbox, Fact::MessageCreated(message, conversation)) = (self.endpoint.0, &event.fact) else { return };
+        let key = Key { inbox_id: conversation.inbox.id, source_id: conversation.contact_inbox.source_id.clone() };
+        let settle = Command::Settle {
+            conversation_id: conversation.conversation.id,
+            message_id: message.message.id,
+            outcome: Outcome::Failed(format!("the inbox's webhook did not take it: {error}")),
+        };
+        if let Ok(Err(error)) = self.surroundings.conversations.send(Tell { key, command: settle }).await {
+            tracing::warn!(message.id = message.message.id, %error, "noting that a message was not delivered");
+        }
+    }
+}
+
+#[async_trait]
+impl Queue for Deliveries {
+    type Row = delivery::Model;
+
+    fn lane(row: &delivery::Model) -> i64 {
+        // Of no conversation: on its own.
+        row.conversation_id.unwrap_or(-row.id)
+    }
+
+    fn slots(&self) -> usize {
+        SLOTS
+    }
+
+    async fn due(&self, busy: &[i64], now: DateTime<Utc>, limit: u64) -> Result<Vec<delivery::Model>, DbErr> {
+        use delivery::Column;
+        let free = sea_orm::Condition::any()
+            .add(Column::ConversationId.is_null())
+            .add(Column::ConversationId.is_not_in(busy.iter().copied().filter(|lane| *lane >= 0)));
+        delivery::Entity::find()
+            .filter(Column::Status.eq(DeliveryStatus::Queued))
+            .filter(Column::Endpoint.eq(self.endpoint.0))
+            .filter(Column::EndpointId.eq(self.endpoint.1))
+            .filter(Column::DueAt.lte(now))
+            .filter(free)
+            .filter(Column::Id.is_not_in(busy.iter().copied().filter(|lane| *lane < 0).map(|lane| -lane)))
+            .order_by_asc(Column::DueAt)
+            .order_by_asc(Column::Id)
+            // Several of one conversation may come first; they go one after the other.
+            .limit(limit.saturating_mul(4))
+            .all(&self.surroundings.db.read)
+            .await
+            .map(|rows| first_of_each_lane(rows, limit))
+    }
+
+    async fn next_due(&self) -> Result<Option<DateTime<Utc>>, DbErr> {
+        let first = delivery::Entity::find()
+            .filter(delivery::Column::Status.eq(DeliveryStatus::Queued))
+            .filter(delivery::Column::Endpoint.eq(self.endpoint.0))
+            .filter(delivery::Column::EndpointId.eq(self.endpoint.1))
+            .order_by_asc(delivery::Column::DueAt);
+        Ok(first.one(&self.surroundings.db.read).await?.map(|row| row.due_at))
+    }
+
+    async fn work(&self, mut row: delivery::Model) -> Flow {
+        let (attempted_at, begun) = (entity::now(), Instant::now());
+        let stored = event::Entity::find_by_id(row.event_id).one(&self.surroundings.db.read).await;
+        let event = match stored {
+            Ok(stored) => stored.and_then(|stored| Event::parse(&stored.payload).ok()),
+            Err(error) => return Flow::End(crate::channel::ChannelError::temporary(format!("reading an event: {error}"))),
+        };
+        let tried = match &event {
+            Some(event) => self.attempt(&row, event).await,
+            None => Tried::hopeless("the event is no longer in the log".into()),
+        };
+        let now = entity::now();
+        match &tried.error {
+            None => {
+                row.status = DeliveryStatus::Delivered;
+                row.finished_at = Some(now);
+            }
+            Some(error) => {
+                row.failures = row.failures.saturating_add(1);
+                match outbox::later(row.failures, tried.retry_after, row.created_at, self.surroundings.given_up_after, now)
+                    .filter(|_| !tried.is_hopeless)
+                {
+                    Some(due_at) => row.due_at = due_at,
+                    None => {
+                        row.status = DeliveryStatus::Failed;
+                        row.finished_at = Some(now);
+                        if let Some(event) = &event {
+                            self.tell_failure(event, error).await;
+                        }
+                    }
+                }
+            }
+        }
+        metrics::counter!("konversio_webhook_attempts_total", "result" => if tried.error.is_none() { "delivered" } else { "failed" })
+            .increment(1);
+        let attempt = delivery_attempt::Model {
+            id: 0,
+            delivery_id: row.id,
+            attempted_at,
+            duration_ms: i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX),
+            status_code: tried.status_code.and_then(|code| i16::try_from(code).ok()),
+            error: tried.error,
+        };
+        match self.surroundings.persistence.send(Note(Attempt { delivery: row, attempt })).await {
+            Ok(Ok(())) => Flow::Continue,
+            Ok(Err(error)) => Flow::End(crate::channel::ChannelError::temporary(format!("noting a delivery: {error}"))),
+            Err(_) => Flow::End(crate::channel::ChannelError::temporary("noting a delivery: the daemon is stopping")),
+        }
+    }
+}
+
+fn first_of_each_lane(rows: Vec<delivery::Model>, limit: u64) -> Vec<delivery::Model> {
+    let mut lanes = std::collections::HashSet::new();
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    rows.into_iter().filter(|row| lanes.insert(Deliveries::lane(row))).take(limit).collect()
+}

@@ -1,0 +1,398 @@
+//! The forms that events and what they carry take on the wire: pushed to websockets (contract, section 7) and posted to
+//! webhooks (section 8). REST answers embed the pushed forms.
+//!
+//! The traps are the contract's (section 12): a message type is a number here and a word at the top of a webhook; times are
+//! epoch seconds here and ISO there; what is null in a push is absent in REST.
+use crate::event::{Changes, ConversationView, Event, Fact, MessageView};
+use crate::files::{Files, is_shown_inline};
+use crate::message::{Sender, UserCard};
+use crate::presence::Presence;
+use chrono::{DateTime, SecondsFormat, Utc};
+use entity::message::{MessageType, SenderType};
+use entity::{attachment, contact, contact_inbox};
+use serde_json::{Map, Value, json};
+
+/// Renders the forms; knows how files are addressed and who is there.
+#[derive(Clone)]
+pub struct Wire {
+    files: Files,
+    presence: Presence,
+}
+
+/// Epoch seconds.
+pub fn epoch(time: DateTime<Utc>) -> i64 {
+    time.timestamp()
+}
+
+/// Epoch seconds, 0 for none: how conversations show times.
+pub fn epoch_or_zero(time: Option<DateTime<Utc>>) -> i64 {
+    time.map_or(0, epoch)
+}
+
+/// Epoch seconds with a fraction: how conversations show `updated_at`.
+pub fn epoch_fraction(time: DateTime<Utc>) -> f64 {
+    let micros = f64::from(time.timestamp_subsec_micros()) / 1e6;
+    #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 fit into 53 bits for the next 285 million years")]
+    let seconds = time.timestamp() as f64;
+    seconds + micros
+}
+
+/// ISO 8601 in UTC with milliseconds.
+pub fn iso(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// As [`iso`], null for none.
+pub fn iso_or_null(time: Option<DateTime<Utc>>) -> Value {
+    time.map_or(Value::Null, |time| iso(time).into())
+}
+
+impl Wire {
+    /// A renderer.
+    pub fn new(files: Files, presence: Presence) -> Self {
+        Wire { files, presence }
+    }
+
+    /// Who is there.
+    pub fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// The address of a stored file.
+    pub fn file_url(&self, key: &str, file_name: &str) -> String {
+        self.files.url(key, file_name)
+    }
+
+    /// The `data` of a websocket event.
+    pub fn push_data(&self, event: &Event) -> Value {
+        let mut data = match &event.fact {
+            Fact::MessageCreated(message, conversation) | Fact::FirstReplyCreated(message, conversation) => {
+                self.message(message, conversation)
+            }
+            Fact::MessageUpdated(message, conversation, changes) => {
+                let mut data = self.message(message, conversation);
+                set(&mut data, "previous_changes", Value::Object(changes.clone()));
+                data
+            }
+            Fact::ConversationCreated(view)
+            | Fact::ConversationStatusChanged(view, _)
+            | Fact::ConversationUpdated(view, _)
+            | Fact::ConversationRead(view)
+            | Fact::AssigneeChanged(view) => self.conversation(view),
+            Fact::TypingOn(view, who, is_private) | Fact::TypingOff(view, who, is_private) => {
+                json!({ "conversation": self.conversation(view), "user": self.sender(who, event.account.id), "is_private": is_private })
+            }
+            Fact::ContactCreated(contact) | Fact::ContactUpdated(contact, _) | Fact::ContactDeleted(contact) => self.contact(contact),
+        };
+        set(&mut data, "account_id", event.account.id.into());
+        if let Some(performer) = &event.performer {
+            set(&mut data, "performer", self.user(performer, event.account.id));
+        }
+        data
+    }
+
+    /// A message as websockets and REST lists of conversations show it (`MessagePush`).
+    pub fn message(&self, view: &MessageView, conversation: &ConversationView) -> Value {
+        let message = &view.message;
+        let mut pushed = json!({
+            "id": message.id,
+            "content": message.content,
+            "account_id": message.account_id,
+            "inbox_id": message.inbox_id,
+            "conversation_id": conversation.conversation.display_id,
+            "message_type": message.message_type.number(),
+            "created_at": epoch(message.created_at),
+            "updated_at": iso(message.updated_at),
+            "private": message.private,
+            "status": message.status.name(),
+            "source_id": message.source_id,
+            "content_type": message.content_type,
+            "content_attributes": message.content_attributes,
+            "sender_type": message.sender_type.map(SenderType::name),
+            "sender_id": message.sender_id,
+            "external_source_ids": {},
+            "additional_attributes": message.additional_attributes,
+            "processed_message_content": message.content,
+            "sentiment": {},
+            "conversation": {
+                "assignee_id": conversation.conversation.assignee_id,
+                "unread_count": conversation.conversation.unread_count,
+                "last_activity_at": epoch(conversation.conversation.last_activity_at),
+                "contact_inbox": { "source_id": conversation.contact_inbox.source_id },
+            },
+        });
+        self.add_optional(&mut pushed, view);
+        pushed
+    }
+
+    /// `echo_id`, `attachments` and `sender`: there only when they are.
+    pub fn add_optional(&self, object: &mut Value, view: &MessageView) {
+        if let Some(echo_id) = &view.echo_id {
+            set(object, "echo_id", echo_id.as_str().into());
+        }
+        if !view.attachments.is_empty() {
+            set(object, "attachments", view.attachments.iter().map(|attachment| self.attachment(attachment)).collect());
+        }
+        if let Some(sender) = &view.sender {
+            set(object, "sender", self.sender(sender, view.message.account_id));
+        }
+    }
+
+    /// A conversation as websockets show it (`ConvPush`).
+    pub fn conversation(&self, view: &ConversationView) -> Value {
+        let conversation = &view.conversation;
+        let last = view.last_message.iter().map(|message| self.message(message, view));
+        json!({
+            "additional_attributes": conversation.additional_attributes,
+            "can_reply": view.can_reply,
+            "channel": view.inbox.channel_type,
+            "contact_inbox": contact_inbox(&view.contact_inbox),
+            "id": conversation.display_id,
+            "inbox_id": conversation.inbox_id,
+            "messages": last.collect::<Vec<_>>(),
+            "labels": conversation.labels,
+            "meta": {
+                "sender": self.contact(&view.contact),
+                "assignee": view.assignee.as_ref().map(|assignee| self.user(assignee, conversation.account_id)),
+                "assignee_type": view.assignee.as_ref().map(|_| "User"),
+                "team": null,
+                "hmac_verified": view.contact_inbox.hmac_verified,
+            },
+            "status": conversation.status.name(),
+            "custom_attributes": conversation.custom_attributes,
+            "snoozed_until": iso_or_null(conversation.snoozed_until),
+            "unread_count": conversation.unread_count,
+            "first_reply_created_at": iso_or_null(conversation.first_reply_created_at),
+            "priority": conversation.priority.map(|priority| priority.name()),
+            "waiting_since": epoch_or_zero(conversation.waiting_since),
+            "agent_last_seen_at": epoch_or_zero(conversation.agent_last_seen_at),
+            "contact_last_seen_at": epoch_or_zero(conversation.contact_last_seen_at),
+            "last_activity_at": epoch(conversation.last_activity_at),
+            "timestamp": epoch(conversation.last_activity_at),
+            "created_at": epoch(conversation.created_at),
+            "updated_at": epoch_fraction(conversation.updated_at),
+        })
+    }
+
+    /// Whoever wrote something.
+    pub fn sender(&self, sender: &Sender, account_id: i64) -> Value {
+        match sender {
+            Sender::User(user) => self.user(user, account_id),
+            Sender::Contact(contact) => self.contact(contact),
+        }
+    }
+
+    /// A user (`UserPush`).
+    pub fn user(&self, user: &UserCard, account_id: i64) -> Value {
+        json!({
+            "id": user.id,
+            "name": user.name,
+            "available_name": user.available_name,
+            "avatar_url": user.avatar_url,
+            "type": "user",
+            "availability_status": self.presence.availability(account_id, user.id).name(),
+            "thumbnail": user.avatar_url,
+        })
+    }
+
+    /// A contact (`ContactPush`).
+    pub fn contact(&self, contact: &contact::Model) -> Value {
+        json!({
+            "additional_attributes": contact.additional_attributes,
+            "custom_attributes": contact.custom_attributes,
+            "email": contact.email,
+            "id": contact.id,
+            "identifier": contact.identifier,
+            "name": contact.name,
+            "phone_number": contact.phone_number,
+            "thumbnail": contact.avatar_url.as_deref().unwrap_or_default(),
+            "blocked": contact.blocked,
+            "type": "contact",
+        })
+    }
+
+    /// An attachment.
+    pub fn attachment(&self, attachment: &attachment::Model) -> Value {
+        let mut shown = json!({
+            "id": attachment.id,
+            "message_id": attachment.message_id,
+            "file_type": attachment.file_type,
+            "account_id": attachment.account_id,
+        });
+        let text = |name: &str| attachment.meta.get(name).and_then(Value::as_str).unwrap_or_default();
+        let url = match &attachment.external_url {
+            Some(url) => url.clone(),
+            None => self.files.url(text("key"), text("file_name")),
+        };
+        match attachment.file_type.as_str() {
+            "location" => {
+                set(&mut shown, "coordinates_lat", attachment.coordinates_lat.into());
+                set(&mut shown, "coordinates_long", attachment.coordinates_long.into());
+                set(&mut shown, "fallback_title", attachment.fallback_title.clone().into());
+                set(&mut shown, "data_url", attachment.external_url.clone().into());
+            }
+            "contact" => {
+                set(&mut shown, "fallback_title", attachment.fallback_title.clone().into());
+                set(&mut shown, "meta", attachment.meta.clone());
+            }
+            "fallback" => {
+                set(&mut shown, "fallback_title", attachment.fallback_title.clone().into());
+                set(&mut shown, "data_url", attachment.external_url.clone().into());
+            }
+            kind => {
+                let extension = text("file_name").rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+                let is_picture = kind == "image" && is_shown_inline(text("content_type"));
+                set(&mut shown, "extension", extension.into());
+                set(&mut shown, "content_type", text("content_type").into());
+                set(&mut shown, "thumb_url", if is_picture { url.clone() } else { String::new() }.into());
+                set(&mut shown, "data_url", url.into());
+                set(&mut shown, "file_size", attachment.meta.get("byte_size").cloned().unwrap_or(Value::Null));
+                set(&mut shown, "width", attachment.meta.get("width").cloned().unwrap_or(Value::Null));
+                set(&mut shown, "height", attachment.meta.get("height").cloned().unwrap_or(Value::Null));
+            }
+        }
+        shown
+    }
+
+    /// The body posted to webhooks, if they hear of it (contract, section 8).
+    pub fn webhook_body(&self, event: &Event) -> Option<Value> {
+        let name = webhook_name(&event.fact)?;
+        let mut body = match &event.fact {
+            Fact::MessageCreated(message, conversation) | Fact::MessageUpdated(message, conversation, _) => {
+                self.webhook_message(event, message, conversation)
+            }
+            Fact::ConversationCreated(view) => self.webhook_conversation(event, view),
+            Fact::ConversationStatusChanged(view, changes) | Fact::ConversationUpdated(view, changes) => {
+                let mut body = self.webhook_conversation(event, view);
+                set(&mut body, "changed_attributes", changed_attributes(changes));
+                body
+            }
+            Fact::ContactCreated(contact) => self.webhook_contact(event, contact),
+            Fact::ContactUpdated(contact, changes) => {
+                let mut body = self.webhook_contact(event, contact);
+                set(&mut body, "changed_attributes", changed_attributes(changes));
+                body
+            }
+            _ => return None,
+        };
+        set(&mut body, "event", name.into());
+        Some(body)
+    }
+
+    fn webhook_message(&self, event: &Event, view: &MessageView, conversation: &ConversationView) -> Value {
+        let message = &view.message;
+        let sender = view.sender.as_ref().map(|sender| match sender {
+            Sender::User(user) => json!({ "id": user.id, "name": user.name, "email": user.email, "type": "user" }),
+            Sender::Contact(contact) => self.webhook_contact(event, contact),
+        });
+        let mut with_message = conversation.clone();
+        with_message.last_message = Some(std::sync::Arc::new(view.clone()));
+        let mut body = json!({
+            "account": event.account,
+            "additional_attributes": message.additional_attributes,
+            "content_attributes": message.content_attributes,
+            "content_type": message.content_type,
+            "content": message.content.as_deref().map(|content| content.trim_end_matches('\n')),
+            "conversation": self.webhook_conversation(event, &with_message),
+            "created_at": iso(message.created_at),
+            "id": message.id,
+            "inbox": { "id": conversation.inbox.id, "name": conversation.inbox.name },
+            "message_type": message.message_type.name(),
+            "private": message.private,
+            "sender": sender,
+            "source_id": message.source_id,
+        });
+        if !view.attachments.is_empty() {
+            set(&mut body, "attachments", view.attachments.iter().map(|attachment| self.attachment(attachment)).collect());
+        }
+        body
+    }
+
+    fn webhook_conversation(&self, event: &Event, view: &ConversationView) -> Value {
+        let mut body = self.conversation(view);
+        set(&mut body, "account", json!(event.account));
+        body
+    }
+
+    fn webhook_contact(&self, event: &Event, contact: &contact::Model) -> Value {
+        let avatar = contact.avatar_url.as_deref().unwrap_or_default();
+        json!({
+            "account": event.account,
+            "additional_attributes": contact.additional_attributes,
+            "avatar": avatar,
+            "custom_attributes": contact.custom_attributes,
+            "email": contact.email,
+            "id": contact.id,
+            "identifier": contact.identifier,
+            "name": contact.name,
+            "phone_number": contact.phone_number,
+            "thumbnail": avatar,
+            "blocked": contact.blocked,
+        })
+    }
+}
+
+/// The underscored name under which webhooks hear of a fact, if they do; never of activities.
+pub fn webhook_name(fact: &Fact) -> Option<&'static str> {
+    match fact {
+        Fact::MessageCreated(view, _) | Fact::MessageUpdated(view, ..) if view.message.message_type == MessageType::Activity => None,
+        Fact::MessageCreated(..) => Some("message_created"),
+        Fact::MessageUpdated(..) => Some("message_updated"),
+        Fact::ConversationCreated(_) => Some("conversation_created"),
+        Fact::ConversationStatusChanged(..) => Some("conversation_status_changed"),
+        Fact::ConversationUpdated(..) => Some("conversation_updated"),
+        Fact::ContactCreated(_) => Some("contact_created"),
+        Fact::ContactUpdated(..) => Some("contact_updated"),
+        _ => None,
+    }
+}
+
+/// Every event a webhook may subscribe to (contract, section 8).
+pub const WEBHOOK_EVENTS: &[&str] = &[
+    "conversation_created",
+    "conversation_status_changed",
+    "conversation_updated",
+    "message_created",
+    "message_updated",
+    "contact_created",
+    "contact_updated",
+    "webwidget_triggered",
+    "inbox_created",
+    "inbox_updated",
+    "conversation_typing_on",
+    "conversation_typing_off",
+];
+
+/// The full row of an identity, as `ConvPush` carries it.
+pub fn contact_inbox(row: &contact_inbox::Model) -> Value {
+    json!({
+        "id": row.id,
+        "contact_id": row.contact_id,
+        "inbox_id": row.inbox_id,
+        "source_id": row.source_id,
+        "created_at": iso(row.created_at),
+        "updated_at": iso(row.updated_at),
+        "hmac_verified": row.hmac_verified,
+        "pubsub_token": row.pubsub_token,
+    })
+}
+
+/// Sets a member of a JSON object.
+pub fn set(object: &mut Value, name: &str, value: Value) {
+    if let Value::Object(object) = object {
+        object.insert(name.to_owned(), value);
+    }
+}
+
+fn changed_attributes(changes: &Changes) -> Value {
+    let one = |(column, pair): (&String, &Value)| {
+        let mut change = Map::new();
+        let column = if column == "labels" { "label_list" } else { column };
+        change.insert(column.to_owned(), json!({ "previous_value": pair.get(0), "current_value": pair.get(1) }));
+        Value::Object(change)
+    };
+    match changes.is_empty() {
+        true => Value::Null,
+        false => changes.iter().map(one).collect(),
+    }
+}

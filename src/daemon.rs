@@ -1,0 +1,343 @@
+//! Starts everything in order and stops it in the reverse order.
+use crate::http::Gate;
+use crate::members::{NewMember, NewPlace, create_user, give_place};
+use crate::reload::{apply_inboxes, reload, settled, watch};
+use crate::settings::{DEFAULT_FILE, Database, FileStore, Settings, load_or_create_key};
+use crate::{bootstrap, http, password, telemetry};
+use actix_cors::Cors;
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::{Condition, NormalizePath, from_fn};
+use actix_web::{App, HttpServer, web};
+use actors::catalog::Catalog;
+use actors::channel::Tools;
+use actors::db::Db;
+use actors::egress::Egress;
+use actors::files::Files;
+use actors::secret::{Secret, Vault};
+use actors::system::{self, Handles, Parts};
+use anyhow::Context;
+use entity::account_user::{Availability, Role};
+use migration::{Migrator, MigratorTrait};
+use object_store::ObjectStore;
+use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait, TransactionTrait};
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// Whom `create-admin` creates.
+#[derive(Debug)]
+pub struct CreateAdmin {
+    /// Signs in with it.
+    pub email: String,
+    /// Shown to other agents.
+    pub name: String,
+    /// Signs in with it.
+    pub password: Secret,
+    /// The account to administer.
+    pub account_id: i64,
+}
+
+/// Runs until a signal stops it. `settings_path` is the file named on the command line, to be given to [`Settings::load`] again.
+///
+/// # Errors
+/// If it cannot start.
+pub fn run(settings: Settings, settings_path: Option<PathBuf>) -> anyhow::Result<()> {
+    // What is created belongs to the user of the daemon alone.
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
+    let pool = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("channels").build()?;
+    let served = actix::System::new().block_on(async {
+        let daemon = Daemon::start(&settings, pool.handle().clone()).await?;
+        daemon.run(settings, settings_path).await
+    });
+    pool.shutdown_timeout(Duration::from_secs(1));
+    served
+}
+
+/// Brings the database to the newest schema.
+///
+/// # Errors
+/// If it cannot.
+pub fn migrate(settings: &Settings) -> anyhow::Result<()> {
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
+    actix::System::new().block_on(async {
+        load_or_create_key(&settings.data_dir)?;
+        let (db, _alone) = open(settings).await?;
+        let pending = Migrator::get_pending_migrations(&db.write).await?.len();
+        Migrator::up(&db.write, None).await.context("migrating the database")?;
+        println!("ok: {pending} migrations applied, database {}", settings.database());
+        Ok(())
+    })
+}
+
+/// Creates an administrator.
+///
+/// # Errors
+/// If it cannot.
+pub fn create_admin(settings: &Settings, admin: CreateAdmin) -> anyhow::Result<()> {
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
+    actix::System::new().block_on(async {
+        let vault = Vault::new(&load_or_create_key(&settings.data_dir)?);
+        let (db, _alone) = open(settings).await?;
+        Migrator::up(&db.write, None).await.context("migrating the database")?;
+        let email = http::fields::email_address(&admin.email).context("--email is no e-mail address")?;
+        if let Some(words) = password::refusal(admin.password.expose()) {
+            anyhow::bail!("--password: {words}");
+        }
+        let account = entity::account::Entity::find_by_id(admin.account_id).one(&db.write).await?;
+        anyhow::ensure!(account.is_some(), "there is no account {}", admin.account_id);
+        let password_hash = Some(password::hash(admin.password.expose())?);
+        let transaction = db.write.begin().await?;
+        let member = NewMember { email: email.clone(), name: admin.name, password_hash, access_token: None };
+        let (user, token) = create_user(&transaction, &vault, member).await.with_context(|| format!("creating {email}"))?;
+        let place = NewPlace {
+            account_id: admin.account_id,
+            role: Role::Administrator,
+            inviter_id: None,
+            availability: Availability::Online,
+            auto_offline: true,
+        };
+        give_place(&transaction, user.id, place).await?;
+        transaction.commit().await?;
+        println!("{email} is an administrator of account {}", admin.account_id);
+        println!("  api_access_token: {token}");
+        Ok(())
+    })
+}
+
+/// The running daemon.
+pub struct Daemon {
+    handles: Handles,
+    server: ServerHandle,
+    gate: Gate,
+    /// Another handle of the socket on which the server listens.
+    listener: TcpListener,
+    serving: tokio::task::JoinHandle<std::io::Result<()>>,
+    /// Tells sockets that the daemon stops.
+    stopping: CancellationToken,
+    _alone: Alone,
+}
+
+impl Daemon {
+    /// Opens the database, starts the actors, then HTTP.
+    ///
+    /// # Errors
+    /// Says what could not be started and why.
+    pub async fn start(settings: &Settings, pool: tokio::runtime::Handle) -> anyhow::Result<Self> {
+        let vault = Vault::new(&load_or_create_key(&settings.data_dir)?);
+        let (db, alone) = open(settings).await?;
+        Migrator::up(&db.write, None).await.context("migrating the database")?;
+        bootstrap::bootstrap(&db.write, &vault, &settings.bootstrap).await?;
+        apply_inboxes(&db.write, &vault, &settings.inboxes).await?;
+        let files = Files::new(file_store(settings)?, vault.clone(), &settings.public_url());
+        let catalog = Catalog::load(db.clone(), vault.clone(), files.clone()).await?;
+        let egress = Egress::new(settings.outbound.allow_cidrs.clone(), Duration::from_secs(settings.webhooks.timeout_seconds))?;
+        let tools = Tools { public_url: settings.public_url(), relay: settings.mail_relay().map(Arc::new), files };
+        let handles = system::start(Parts {
+            db,
+            database_url: database_url(settings),
+            catalog,
+            vault,
+            tools,
+            egress,
+            deliveries_given_up_after: hours(settings.webhooks.give_up_after_hours),
+            pool,
+            events_kept: hours(settings.events.retention_hours),
+        })
+        .await?;
+        let stopping = CancellationToken::new();
+        let gate = Gate::new(settings.server.max_in_flight, stopping.clone());
+        let listening = || format!("listening on {} (server.bind)", settings.server.bind);
+        let listener = TcpListener::bind(settings.server.bind).with_context(listening)?;
+        let server = serve(settings, listener.try_clone().with_context(listening)?, handles.clone(), gate.clone(), stopping.clone())?;
+        let handle = server.handle();
+        metrics::gauge!("konversio_config_valid").set(1);
+        tracing::info!(server.bind = %settings.server.bind, database = %settings.database(), "konversio is ready");
+        Ok(Daemon { handles, server: handle, gate, listener, serving: actix::spawn(server), stopping, _alone: alone })
+    }
+
+    /// Until SIGTERM or SIGINT; SIGHUP and a changed settings file reload.
+    async fn run(self, mut settings: Settings, path: Option<PathBuf>) -> anyhow::Result<()> {
+        let (mut terminate, mut interrupt, mut hangup) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+        let changed = Arc::new(Notify::new());
+        let watched = path.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+        let _watcher = watch(watched, changed.clone())
+            .inspect_err(|error| tracing::warn!(%error, "the settings file is not watched: SIGHUP reloads it"));
+        let mut upkeep = tokio::time::interval(Duration::from_secs(5));
+        let ended = loop {
+            tokio::select! {
+                _ = terminate.recv() => break Ok(()),
+                _ = interrupt.recv() => break Ok(()),
+                _ = hangup.recv() => reload(&self.handles, &mut settings, path.as_deref()).await,
+                () = settled(&changed) => reload(&self.handles, &mut settings, path.as_deref()).await,
+                _ = upkeep.tick() => telemetry::upkeep(),
+                () = closed(&self.serving) => break Err(anyhow::anyhow!("the HTTP server ended")),
+            }
+        };
+        tracing::info!("stopping");
+        self.stop().await;
+        tracing::info!("stopped");
+        ended
+    }
+
+    /// In the reverse order: no new requests, those under way to their end, then sessions and deliveries, then the last commit.
+    async fn stop(self) {
+        // The server closes its socket and the connections of its clients at the same time, cutting off who is about to send:
+        // so first nobody new, and whoever keeps a connection hears with the next answer that it ends.
+        self.server.pause().await;
+        if let Err(error) = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both) {
+            tracing::debug!(%error, "new connections are not refused before the server has stopped");
+        }
+        self.stopping.cancel();
+        self.gate.quiet().await;
+        self.server.stop(true).await;
+        if tokio::time::timeout(Duration::from_secs(8), self.handles.stop()).await.is_err() {
+            tracing::warn!("a session or delivery did not end in time; what it had begun is taken up at the next start");
+        }
+    }
+}
+
+fn hours(hours: u64) -> chrono::Duration {
+    i64::try_from(hours).ok().and_then(chrono::Duration::try_hours).unwrap_or(chrono::Duration::MAX)
+}
+
+async fn closed(serving: &tokio::task::JoinHandle<std::io::Result<()>>) {
+    while !serving.is_finished() {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+fn serve(
+    settings: &Settings,
+    listener: TcpListener,
+    handles: Handles,
+    gate: Gate,
+    stopping: CancellationToken,
+) -> anyhow::Result<actix_web::dev::Server> {
+    let handles = web::Data::new(handles);
+    let stopping = web::Data::new(stopping);
+    let origins = settings.server.cors_origins.clone();
+    let limits = http::body::Limits { body: settings.server.max_body_bytes, file: settings.files.max_bytes };
+    let swagger = http::swagger();
+    let server = HttpServer::new(move || {
+        let gate = gate.clone();
+        App::new()
+            .app_data(handles.clone())
+            .app_data(stopping.clone())
+            .app_data(limits)
+            .wrap(from_fn(http::idempotency::middleware))
+            .wrap(NormalizePath::trim())
+            .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
+            .wrap(from_fn(move |request, next| gate.clone().pass(request, next)))
+            .service(swagger.clone())
+            .configure(http::configure)
+    });
+    let server = server
+        .workers(settings.server.workers())
+        .disable_signals()
+        .shutdown_timeout(settings.server.shutdown_timeout_seconds)
+        .listen(listener)
+        .with_context(|| format!("listening on {} (server.bind)", settings.server.bind))?;
+    Ok(server.run())
+}
+
+fn cors(origins: &[String]) -> Cors {
+    let cors =
+        Cors::default().allow_any_method().allow_any_header().expose_headers(["access-token", "client", "uid", "expiry"]).max_age(3600);
+    match origins.iter().any(|origin| origin == "*") {
+        true => cors.allow_any_origin().send_wildcard(),
+        false => origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin)),
+    }
+}
+
+/// Held while the daemon runs: nobody else may write to its database.
+enum Alone {
+    /// A locked file beside the database.
+    File(#[allow(dead_code, reason = "holds the lock")] File),
+    /// A connection with an advisory lock.
+    Connection(#[allow(dead_code, reason = "holds the lock")] DatabaseConnection),
+}
+
+/// The lock that every daemon on one PostgreSQL database asks for.
+const ADVISORY_LOCK: i64 = 0x6b6f_6e76_6572_7369;
+
+async fn open(settings: &Settings) -> anyhow::Result<(Db, Alone)> {
+    let url = database_url(settings);
+    match settings.database() {
+        Database::Sqlite(path) => {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+            }
+            let lock_path = path.with_extension("lock");
+            let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
+            let lock = lock.with_context(|| format!("opening {}", lock_path.display()))?;
+            lock.try_lock().map_err(|error| match error {
+                fs::TryLockError::WouldBlock => {
+                    anyhow::anyhow!("another konversio runs on {}: stop it first, or give this one another data_dir", path.display())
+                }
+                fs::TryLockError::Error(error) => anyhow::anyhow!("locking {}: {error}", lock_path.display()),
+            })?;
+            let db = Db::open(&url, settings.read_connections()).await.with_context(|| format!("opening {}", path.display()))?;
+            Ok((db, Alone::File(lock)))
+        }
+        Database::Postgres(_) => {
+            let db = Db::open(&url, settings.read_connections()).await.with_context(|| format!("connecting to {}", settings.database()))?;
+            let connection = Db::open(&url, 1).await?.write;
+            let mut is_alone = asks_alone(&connection).await?;
+            // The connections of a daemon that was killed may outlive it for a moment.
+            for _ in 0..50 {
+                if is_alone {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                is_alone = asks_alone(&connection).await?;
+            }
+            anyhow::ensure!(
+                is_alone,
+                "another konversio runs on {}: stop it first, or give this one another database",
+                settings.database()
+            );
+            Ok((db, Alone::Connection(connection)))
+        }
+    }
+}
+
+async fn asks_alone(connection: &DatabaseConnection) -> anyhow::Result<bool> {
+    let asked = format!("SELECT pg_try_advisory_lock({ADVISORY_LOCK})");
+    let answer = connection.query_one_raw(sea_orm::Statement::from_string(connection.get_database_backend(), asked)).await?;
+    Ok(answer.map(|row| row.try_get_by_index::<bool>(0)).transpose()?.unwrap_or(false))
+}
+
+fn database_url(settings: &Settings) -> String {
+    match settings.database() {
+        Database::Sqlite(path) => format!("sqlite://{}", path.display()),
+        Database::Postgres(url) => url.expose().to_owned(),
+    }
+}
+
+fn file_store(settings: &Settings) -> anyhow::Result<Arc<dyn ObjectStore>> {
+    match settings.file_store() {
+        FileStore::Folder(path) => {
+            fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
+            let store =
+                object_store::local::LocalFileSystem::new_with_prefix(&path).with_context(|| format!("opening {}", path.display()))?;
+            Ok(Arc::new(store.with_automatic_cleanup(true)))
+        }
+        FileStore::S3 { bucket, prefix, endpoint, region, credentials } => {
+            let mut builder = object_store::aws::AmazonS3Builder::new().with_bucket_name(bucket).with_region(region).with_allow_http(true);
+            if let Some(endpoint) = endpoint {
+                builder = builder.with_endpoint(endpoint);
+            }
+            if let Some((id, secret)) = credentials {
+                builder = builder.with_access_key_id(id).with_secret_access_key(secret.expose());
+            }
+            let store = builder.build().context("opening the bucket of files.url")?;
+            Ok(Arc::new(object_store::prefix::PrefixStore::new(store, prefix)))
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Who is calling: extractors. A handler that names one is authenticated; one that names none is public.
+//!
+//! `api_access_token` in a header (either spelling) or the query decides alone where it is given; otherwise the session
+//! headers access-token, client and uid (contract, section 1).
+use super::error::{ApiError, ApiResult};
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
+use actors::catalog::{Inbox, User};
+use actors::conversation::rules::By;
+use actors::message::UserCard;
+use actors::secret::hash;
+use actors::system::Handles;
+use entity::account_user::Role;
+use entity::{account, session};
+use futures_util::future::LocalBoxFuture;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use std::sync::Arc;
+
+/// A signed-in user.
+pub struct Caller {
+    /// The user.
+    pub user: Arc<User>,
+    /// The session, where there is one.
+    pub session: Option<session::Model>,
+}
+
+/// A user in the account of the path.
+pub struct Agent {
+    /// The user.
+    pub user: Arc<User>,
+    /// The account.
+    pub account: Arc<account::Model>,
+    /// What the user may do there.
+    pub role: Role,
+    handles: web::Data<Handles>,
+}
+
+/// An administrator of the account of the path.
+pub struct Administrator(pub Agent);
+
+/// The API inbox of the path's identifier: its client API needs no further credentials (contract, section 5).
+pub struct ClientInbox(pub Arc<Inbox>);
+
+impl Agent {
+    /// What events show of the user.
+    pub fn card(&self) -> UserCard {
+        self.user.card()
+    }
+
+    /// As whoever changes a conversation.
+    pub fn by(&self) -> By {
+        By::User(self.card(), self.role)
+    }
+
+    /// Whether the user is an administrator of the account.
+    pub fn is_administrator(&self) -> bool {
+        self.role == Role::Administrator
+    }
+
+    /// An inbox of the account that the user may see conversations of.
+    ///
+    /// # Errors
+    /// 404.
+    pub fn visible_inbox(&self, id: i64) -> ApiResult<Arc<Inbox>> {
+        let catalog = self.handles.catalog.now();
+        let inbox = catalog.inbox(id).filter(|inbox| inbox.row.account_id == self.account.id && inbox.is_visible_to(self.user.row.id));
+        inbox.cloned().ok_or_else(ApiError::not_found)
+    }
+
+    /// The ids of the inboxes whose conversations the user may see; none for all of the account.
+    pub fn visible_inboxes(&self) -> Option<Vec<i64>> {
+        if self.is_administrator() {
+            return None;
+        }
+        let catalog = self.handles.catalog.now();
+        Some(
+            catalog
+                .inboxes_of(self.account.id)
+                .into_iter()
+                .filter(|inbox| inbox.is_visible_to(self.user.row.id))
+                .map(|inbox| inbox.row.id)
+                .collect(),
+        )
+    }
+}
+
+impl FromRequest for Caller {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, ApiResult<Self>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move { authenticate(&request).await })
+    }
+}
+
+impl FromRequest for Agent {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, ApiResult<Self>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let caller = authenticate(&request).await?;
+            let handles = handles(&request)?;
+            let account_id = request.match_info().get("account_id").and_then(|id| id.parse().ok()).ok_or_else(ApiError::not_found)?;
+            let role = caller.user.place(account_id).map(|place| place.role).ok_or_else(ApiError::not_found)?;
+            let account = handles.catalog.now().account(account_id).cloned().ok_or_else(ApiError::not_found)?;
+            if account.status == account::Status::Suspended {
+                return Err(ApiError::unauthorized("Account is suspended"));
+            }
+            Ok(Agent { user: caller.user, account, role, handles })
+        })
+    }
+}
+
+impl FromRequest for Administrator {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, ApiResult<Self>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let agent = Agent::from_request(request, payload);
+        Box::pin(async move {
+            let agent = agent.await?;
+            if agent.is_administrator() { Ok(Administrator(agent)) } else { Err(ApiError::refused()) }
+        })
+    }
+}
+
+impl FromRequest for ClientInbox {
+    type Error = ApiError;
+    type Future = std::future::Ready<ApiResult<Self>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let find = || {
+            let identifier = request.match_info().get("inbox_identifier").ok_or_else(ApiError::not_found)?;
+            let inbox = handles(request)?.catalog.now().inbox_by_identifier(identifier).cloned();
+            inbox.filter(|inbox| inbox.settings.kind() == "api").map(ClientInbox).ok_or_else(ApiError::not_found)
+        };
+        std::future::ready(find())
+    }
+}
+
+async fn authenticate(request: &HttpRequest) -> ApiResult<Caller> {
+    let handles = handles(request)?;
+    if let Some(token) = access_token(request) {
+        let user = handles.catalog.now().user_by_token(&hash(&token)).cloned();
+        return user.map(|user| Caller { user, session: None }).ok_or_else(|| ApiError::unauthorized("Invalid Access Token"));
+    }
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty());
+    let signed_out = || ApiError::unauthorized("You need to sign in or sign up before continuing.");
+    let (Some(token), Some(client), Some(uid)) = (header("access-token"), header("client"), header("uid")) else {
+        return Err(signed_out());
+    };
+    let user = handles.catalog.now().user_by_email(&uid.to_lowercase()).cloned().ok_or_else(signed_out)?;
+    let found = session::Entity::find()
+        .filter(session::Column::UserId.eq(user.row.id))
+        .filter(session::Column::Client.eq(client))
+        .one(&handles.db.read)
+        .await?;
+    // What is compared are hashes, so how long it takes tells nothing of the token.
+    let session = found.filter(|session| session.token_hash == hash(token) && session.expires_at > entity::now()).ok_or_else(signed_out)?;
+    Ok(Caller { user, session: Some(session) })
+}
+
+fn access_token(request: &HttpRequest) -> Option<String> {
+    let named = ["api_access_token", "api-access-token"].iter().find_map(|name| request.headers().get(*name));
+    let from_header = named.and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let from_query = || {
+        let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string()).ok()?;
+        pairs.into_inner().into_iter().find(|(name, _)| name == "api_access_token").map(|(_, token)| token)
+    };
+    from_header.or_else(from_query).filter(|token| !token.is_empty())
+}
+
+/// The daemon's handles.
+///
+/// # Errors
+/// If the application was put together without them.
+pub fn handles(request: &HttpRequest) -> ApiResult<web::Data<Handles>> {
+    request.app_data::<web::Data<Handles>>().cloned().ok_or_else(|| ApiError::failed("the application has no handles"))
+}

@@ -1,0 +1,421 @@
+//! Conversations: opened, listed, resolved, assigned.
+use super::ask::tell;
+use super::auth::Agent;
+use super::body::{Body, Request};
+use super::error::{ApiError, ApiResult};
+use super::idempotency::Claim;
+use super::inboxes::living;
+use super::messages::{self, MessageFields};
+use super::scope::find;
+use super::{contacts, fields, render, views};
+use actix_web::{HttpResponse, web};
+use actors::addresses::Address;
+use actors::catalog::Inbox;
+use actors::conversation::rules::Change;
+use actors::conversation::{Command, Open};
+use actors::message::{Key, Sender, UserCard};
+use actors::store::Recorded;
+use actors::system::Handles;
+use actors::wire::iso_or_null;
+use chrono::{DateTime, Utc};
+use entity::contact_inbox;
+use entity::conversation::{self, Priority, Status};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+/// How many conversations are on a page (contract, section 0).
+const PAGE: u64 = 25;
+
+/// Which conversations are listed.
+#[derive(Deserialize, IntoParams)]
+pub struct ListQuery {
+    /// `open` (the default), `resolved`, `pending`, `snoozed` or `all`.
+    status: Option<String>,
+    /// `me`, `unassigned`, `assigned` or `all`.
+    assignee_type: Option<String>,
+    /// From 1.
+    page: Option<u64>,
+    /// Only this inbox.
+    inbox_id: Option<i64>,
+    /// Such as `last_activity_at_desc` (the default), `created_at_asc`, `priority_desc`, `waiting_since_asc`.
+    sort_by: Option<String>,
+}
+
+/// Conversations of the inboxes that the caller may see, and how many there are.
+#[utoipa::path(get, path = "", tag = "Conversations", params(ListQuery), responses((status = 200, description = "data: meta (counts), payload: conversations")))]
+pub async fn list(handles: web::Data<Handles>, agent: Agent, query: web::Query<ListQuery>) -> ApiResult<HttpResponse> {
+    let condition = listed(&agent, &query)?;
+    let meta = counts(&handles, &agent, &condition).await?;
+    let mut found = conversation::Entity::find().filter(condition.clone());
+    found = match query.assignee_type.as_deref() {
+        Some("me") => found.filter(conversation::Column::AssigneeId.eq(agent.user.row.id)),
+        Some("unassigned") => found.filter(conversation::Column::AssigneeId.is_null()),
+        Some("assigned") => found.filter(conversation::Column::AssigneeId.is_not_null()),
+        _ => found,
+    };
+    let page = query.page.unwrap_or(1).max(1);
+    let rows = sorted(found, query.sort_by.as_deref()).offset(contacts::offset(page, PAGE)).limit(PAGE).all(&handles.db.read).await?;
+    let shown = views::conversations(&handles, rows).await?;
+    let payload: Vec<Value> = shown.iter().map(|shown| render::conversation(&handles, shown)).collect();
+    Ok(HttpResponse::Ok().json(json!({ "data": { "meta": meta, "payload": payload } })))
+}
+
+/// How many conversations there are.
+#[utoipa::path(get, path = "", tag = "Conversations", params(ListQuery), responses((status = 200, description = "meta: mine_count, assigned_count, unassigned_count, all_count")))]
+pub async fn meta(handles: web::Data<Handles>, agent: Agent, query: web::Query<ListQuery>) -> ApiResult<HttpResponse> {
+    let condition = listed(&agent, &query)?;
+    Ok(HttpResponse::Ok().json(json!({ "meta": counts(&handles, &agent, &condition).await? })))
+}
+
+fn listed(agent: &Agent, query: &ListQuery) -> ApiResult<Condition> {
+    let mut condition = Condition::all().add(conversation::Column::AccountId.eq(agent.account.id));
+    match query.status.as_deref() {
+        Some("all") => {}
+        status => condition = condition.add(conversation::Column::Status.eq(parsed_status(status.unwrap_or("open"))?)),
+    }
+    if let Some(inbox_id) = query.inbox_id {
+        condition = condition.add(conversation::Column::InboxId.eq(inbox_id));
+    }
+    if let Some(visible) = agent.visible_inboxes() {
+        condition = condition.add(conversation::Column::InboxId.is_in(visible));
+    }
+    Ok(condition)
+}
+
+async fn counts(handles: &Handles, agent: &Agent, condition: &Condition) -> ApiResult<Value> {
+    let db = &handles.db.read;
+    let all = conversation::Entity::find().filter(condition.clone());
+    let mine = all.clone().filter(conversation::Column::AssigneeId.eq(agent.user.row.id)).count(db).await?;
+    let unassigned = all.clone().filter(conversation::Column::AssigneeId.is_null()).count(db).await?;
+    let all = all.count(db).await?;
+    Ok(json!({ "mine_count": mine, "assigned_count": all.saturating_sub(unassigned), "unassigned_count": unassigned, "all_count": all }))
+}
+
+fn sorted(found: sea_orm::Select<conversation::Entity>, sort: Option<&str>) -> sea_orm::Select<conversation::Entity> {
+    use conversation::Column;
+    let sort = sort.unwrap_or("last_activity_at_desc");
+    let (column, is_descending) =
+        match sort.strip_suffix("_asc").map(|name| (name, false)).or(sort.strip_suffix("_desc").map(|name| (name, true))) {
+            Some(("created_at", descending)) => (Column::CreatedAt, descending),
+            Some(("priority", descending)) => (Column::Priority, descending),
+            Some(("waiting_since", descending)) => (Column::WaitingSince, descending),
+            Some((_, descending)) => (Column::LastActivityAt, descending),
+            None => (Column::LastActivityAt, true),
+        };
+    match is_descending {
+        true => found.order_by_desc(column).order_by_desc(Column::Id),
+        false => found.order_by_asc(column).order_by_asc(Column::Id),
+    }
+}
+
+/// One conversation.
+#[utoipa::path(get, path = "", tag = "Conversations", responses((status = 200, description = "the conversation"), (status = 404, description = "no such conversation")))]
+pub async fn show(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
+    let found = find(&handles, &agent, path.1).await?;
+    answer(&handles, found.address.conversation_id).await
+}
+
+/// A conversation to be opened.
+#[derive(Deserialize, ToSchema)]
+pub struct NewConversation {
+    #[serde(default, deserialize_with = "fields::text")]
+    source_id: Option<String>,
+    #[serde(default, deserialize_with = "fields::optional_id")]
+    inbox_id: Option<i64>,
+    #[serde(default, deserialize_with = "fields::optional_id")]
+    contact_id: Option<i64>,
+    #[schema(value_type = Option<String>)]
+    status: Option<Status>,
+    #[serde(default, deserialize_with = "fields::optional_id")]
+    assignee_id: Option<i64>,
+    #[serde(default, deserialize_with = "fields::time")]
+    snoozed_until: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "fields::object")]
+    #[schema(value_type = Option<Object>)]
+    additional_attributes: Option<Map<String, Value>>,
+    #[serde(default, deserialize_with = "fields::object")]
+    #[schema(value_type = Option<Object>)]
+    custom_attributes: Option<Map<String, Value>>,
+    message: Option<MessageFields>,
+}
+
+impl Request for NewConversation {}
+
+/// Opens a conversation; in an inbox that keeps to a single one, the contact's last is the answer.
+#[utoipa::path(post, path = "", tag = "Conversations", request_body = NewConversation, responses((status = 200, description = "the conversation"), (status = 422, description = "a field is wrong")))]
+pub async fn create(handles: web::Data<Handles>, agent: Agent, claim: Claim, body: Body<NewConversation>) -> ApiResult<HttpResponse> {
+    let new = body.value;
+    let (inbox, source_id) = identity(&handles, &agent, &new).await?;
+    if let Some(made) = claim.made {
+        return answer_made(&handles, &agent, made).await;
+    }
+    let assignee = match new.assignee_id {
+        Some(id) => Some(assignable(&handles, &inbox, id)?.id),
+        None => None,
+    };
+    let first = match new.message {
+        Some(message) => Some((Sender::User(agent.card()), messages::draft(message, body.files, agent.user.row.id)?)),
+        None => None,
+    };
+    let open = Open {
+        by: agent.by(),
+        status: new.status,
+        snoozed_until: new.snoozed_until,
+        assignee_id: assignee,
+        additional_attributes: new.additional_attributes.unwrap_or_default(),
+        custom_attributes: new.custom_attributes.unwrap_or_default(),
+        first,
+        claim: claim.id,
+    };
+    let key = Key { inbox_id: inbox.row.id, source_id };
+    let recorded = tell(&handles, key, Command::Open(Box::new(open))).await?;
+    let conversation = recorded.conversation.ok_or_else(ApiError::not_found)?;
+    answer(&handles, conversation.id).await
+}
+
+/// In whose name, and in which inbox, a conversation is opened: by source id, or by contact and inbox.
+async fn identity(handles: &Handles, agent: &Agent, new: &NewConversation) -> ApiResult<(Arc<Inbox>, String)> {
+    if let Some(contact_id) = new.contact_id {
+        let contact = contacts::of_account(handles, agent, contact_id).await?;
+        let inbox_id = new.inbox_id.ok_or_else(|| ApiError::invalid("inbox_id", "inbox_id is missing"))?;
+        let inbox = living(agent.visible_inbox(inbox_id)?)?;
+        let added = handles.contacts.add_identity(&inbox, contact, new.source_id.clone().filter(|id| !id.is_empty())).await;
+        let recorded = added.map_err(contacts::identity_refusal)?;
+        let identity = recorded.contact_inbox.ok_or_else(ApiError::not_found)?;
+        return Ok((inbox, identity.source_id.clone()));
+    }
+    let source_id = new.source_id.clone().filter(|id| !id.is_empty());
+    let source_id = source_id.ok_or_else(|| ApiError::invalid("source_id", "source_id, or contact_id with inbox_id, is missing"))?;
+    let mut found = contact_inbox::Entity::find().filter(contact_inbox::Column::SourceId.eq(&source_id));
+    let of_account: Vec<i64> = handles.catalog.now().inboxes_of(agent.account.id).into_iter().map(|inbox| inbox.row.id).collect();
+    found = match new.inbox_id {
+        Some(inbox_id) => found.filter(contact_inbox::Column::InboxId.eq(inbox_id)),
+        None => found.filter(contact_inbox::Column::InboxId.is_in(of_account)),
+    };
+    let row = found.one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
+    Ok((living(agent.visible_inbox(row.inbox_id)?)?, source_id))
+}
+
+async fn answer_made(handles: &Handles, agent: &Agent, made: i64) -> ApiResult<HttpResponse> {
+    // The row that was made is the first message's, where there was one.
+    let of_message = entity::message::Entity::find_by_id(made).filter(entity::message::Column::AccountId.eq(agent.account.id));
+    let conversation = conversation::Entity::find_by_id(made).filter(conversation::Column::AccountId.eq(agent.account.id));
+    let id = match conversation.one(&handles.db.read).await? {
+        Some(found) => found.id,
+        None => of_message.one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?.conversation_id,
+    };
+    answer(handles, id).await
+}
+
+/// A new status.
+#[derive(Deserialize, ToSchema)]
+pub struct StatusFields {
+    #[schema(value_type = Option<String>)]
+    status: Option<Status>,
+    #[serde(default, deserialize_with = "fields::time")]
+    snoozed_until: Option<DateTime<Utc>>,
+}
+
+impl Request for StatusFields {}
+
+/// Resolves, reopens, snoozes; without a status, from open to resolved and back.
+#[utoipa::path(post, path = "", tag = "Conversations", request_body = StatusFields, responses((status = 200, description = "payload: success, conversation_id, current_status")))]
+pub async fn toggle_status(
+    handles: web::Data<Handles>,
+    agent: Agent,
+    path: web::Path<(i64, i64)>,
+    body: Body<StatusFields>,
+) -> ApiResult<HttpResponse> {
+    let StatusFields { status, snoozed_until } = body.value;
+    let recorded = change(&handles, &agent, path.1, Change::Status { status, snoozed_until }).await?;
+    let conversation = recorded.conversation.ok_or_else(ApiError::not_found)?;
+    Ok(HttpResponse::Ok().json(json!({
+        "meta": {},
+        "payload": {
+            "success": true,
+            "conversation_id": conversation.display_id,
+            "current_status": conversation.status.name(),
+            "snoozed_until": iso_or_null(conversation.snoozed_until),
+        },
+    })))
+}
+
+/// A new priority.
+#[derive(Deserialize, ToSchema)]
+pub struct PriorityFields {
+    #[serde(default, deserialize_with = "priority")]
+    #[schema(value_type = Option<String>)]
+    priority: Option<Priority>,
+}
+
+impl Request for PriorityFields {}
+
+fn priority<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Priority>, D::Error> {
+    let text = fields::text(deserializer)?.filter(|text| !text.is_empty() && text != "null" && text != "none");
+    let parsed = text.map(|text| Priority::deserialize(serde::de::value::StringDeserializer::<D::Error>::new(text)));
+    parsed.transpose()
+}
+
+/// Sets how urgent it is.
+#[utoipa::path(post, path = "", tag = "Conversations", request_body = PriorityFields, responses((status = 200, description = "set")))]
+pub async fn toggle_priority(
+    handles: web::Data<Handles>,
+    agent: Agent,
+    path: web::Path<(i64, i64)>,
+    body: Body<PriorityFields>,
+) -> ApiResult<HttpResponse> {
+    change(&handles, &agent, path.1, Change::Priority(body.value.priority)).await?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// Sets how urgent it is, and shows it.
+#[utoipa::path(patch, path = "", tag = "Conversations", request_body = PriorityFields, responses((status = 200, description = "the conversation")))]
+pub async fn update(
+    handles: web::Data<Handles>,
+    agent: Agent,
+    path: web::Path<(i64, i64)>,
+    body: Body<PriorityFields>,
+) -> ApiResult<HttpResponse> {
+    let recorded = change(&handles, &agent, path.1, Change::Priority(body.value.priority)).await?;
+    answer(&handles, recorded.conversation.ok_or_else(ApiError::not_found)?.id).await
+}
+
+/// Whose a conversation shall be.
+#[derive(Deserialize, ToSchema)]
+pub struct Assignment {
+    #[serde(default, deserialize_with = "fields::nullable_id")]
+    #[schema(value_type = Option<i64>)]
+    assignee_id: Option<Option<i64>>,
+}
+
+impl Request for Assignment {}
+
+/// Gives a conversation to an agent; to nobody for 0 or null.
+#[utoipa::path(post, path = "", tag = "Conversations", request_body = Assignment, responses((status = 200, description = "the agent, or null")))]
+pub async fn assign(
+    handles: web::Data<Handles>,
+    agent: Agent,
+    path: web::Path<(i64, i64)>,
+    body: Body<Assignment>,
+) -> ApiResult<HttpResponse> {
+    let found = find(&handles, &agent, path.1).await?;
+    let wanted = body.value.assignee_id.ok_or_else(|| ApiError::invalid("assignee_id", "assignee_id is missing"))?;
+    let assignee = match wanted.filter(|id| *id != 0) {
+        Some(id) => Some(assignable(&handles, &found.inbox, id)?),
+        None => None,
+    };
+    let id = assignee.as_ref().map(|assignee| assignee.id);
+    tell_change(&handles, &agent, found.address, Change::Assignee(assignee)).await?;
+    let shown = id.and_then(|id| handles.catalog.now().user(id).cloned()).map(|user| render::agent(&handles, &user, agent.account.id));
+    Ok(HttpResponse::Ok().json(shown))
+}
+
+/// Only who may see an inbox can be given its conversations.
+fn assignable(handles: &Handles, inbox: &Inbox, id: i64) -> ApiResult<UserCard> {
+    let user = handles.catalog.now().user(id).filter(|_| inbox.is_visible_to(id)).map(|user| user.card());
+    user.ok_or_else(|| ApiError::invalid("assignee_id", format!("assignee_id: {id} is no agent of this inbox")))
+}
+
+/// Notes that the caller has seen everything.
+#[utoipa::path(post, path = "", tag = "Conversations", responses((status = 200, description = "the conversation")))]
+pub async fn update_last_seen(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
+    let recorded = change(&handles, &agent, path.1, Change::SeenByAgent).await?;
+    answer(&handles, recorded.conversation.ok_or_else(ApiError::not_found)?.id).await
+}
+
+/// Marks it unread again.
+#[utoipa::path(post, path = "", tag = "Conversations", responses((status = 200, description = "the conversation")))]
+pub async fn unread(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
+    let recorded = change(&handles, &agent, path.1, Change::Unread).await?;
+    answer(&handles, recorded.conversation.ok_or_else(ApiError::not_found)?.id).await
+}
+
+/// Attributes of the customer's own.
+#[derive(Deserialize, ToSchema)]
+pub struct CustomAttributes {
+    #[schema(value_type = Object)]
+    custom_attributes: Map<String, Value>,
+}
+
+impl Request for CustomAttributes {}
+
+/// Replaces the custom attributes.
+#[utoipa::path(post, path = "", tag = "Conversations", request_body = CustomAttributes, responses((status = 200, description = "custom_attributes")))]
+pub async fn custom_attributes(
+    handles: web::Data<Handles>,
+    agent: Agent,
+    path: web::Path<(i64, i64)>,
+    body: Body<CustomAttributes>,
+) -> ApiResult<HttpResponse> {
+    let recorded = change(&handles, &agent, path.1, Change::CustomAttributes(body.value.custom_attributes)).await?;
+    Ok(HttpResponse::Ok()
+        .json(json!({ "custom_attributes": recorded.conversation.map(|conversation| conversation.custom_attributes.clone()) })))
+}
+
+/// Somebody types.
+#[derive(Deserialize, ToSchema)]
+pub struct Typing {
+    /// `on` or `off`.
+    typing_status: OnOff,
+    #[serde(default, deserialize_with = "fields::flag")]
+    is_private: Option<bool>,
+}
+
+/// On or off.
+#[derive(Clone, Copy, PartialEq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnOff {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+impl Request for Typing {}
+
+/// Tells others that the caller types.
+#[utoipa::path(post, path = "", tag = "Conversations", request_body = Typing, responses((status = 200, description = "told")))]
+pub async fn toggle_typing_status(
+    handles: web::Data<Handles>,
+    agent: Agent,
+    path: web::Path<(i64, i64)>,
+    body: Body<Typing>,
+) -> ApiResult<HttpResponse> {
+    let Address { conversation_id, key } = find(&handles, &agent, path.1).await?.address;
+    let typing = Command::Typing {
+        conversation_id,
+        who: Sender::User(agent.card()),
+        is_typing: body.value.typing_status == OnOff::On,
+        is_private: body.value.is_private.unwrap_or(false),
+    };
+    tell(&handles, key, typing).await?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+async fn change(handles: &Handles, agent: &Agent, display_id: i64, change: Change) -> ApiResult<Recorded> {
+    let found = find(handles, agent, display_id).await?;
+    tell_change(handles, agent, found.address, change).await
+}
+
+async fn tell_change(handles: &Handles, agent: &Agent, address: Address, change: Change) -> ApiResult<Recorded> {
+    tell(handles, address.key, Command::Change { conversation_id: address.conversation_id, by: agent.by(), change }).await
+}
+
+async fn answer(handles: &Handles, conversation_id: i64) -> ApiResult<HttpResponse> {
+    let row = conversation::Entity::find_by_id(conversation_id).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
+    let shown = views::conversations(handles, vec![row]).await?.pop().ok_or_else(ApiError::not_found)?;
+    Ok(HttpResponse::Ok().json(render::conversation(handles, &shown)))
+}
+
+fn parsed_status(status: &str) -> ApiResult<Status> {
+    match status {
+        "open" => Ok(Status::Open),
+        "resolved" => Ok(Status::Resolved),
+        "pending" => Ok(Status::Pending),
+        "snoozed" => Ok(Status::Snoozed),
+        other => Err(ApiError::invalid("status", format!("status: \"{other}\" is none of open, resolved, pending, snoozed, all"))),
+    }
+}

@@ -1,0 +1,295 @@
+//! Messages of a conversation: read, written, taken back, tried again.
+use super::ask::tell;
+use super::auth::Agent;
+use super::body::{Body, Request, UploadedFile};
+use super::error::{ApiError, ApiResult};
+use super::idempotency::Claim;
+use super::scope::{Found, find};
+use super::{fields, render, views};
+use actix_web::{HttpResponse, web};
+use actors::conversation::rules::{ATTACHMENTS_LIMIT, CONTENT_LIMIT};
+use actors::conversation::{Command, Draft, Incoming, Outcome, Say, Target};
+use actors::message::{Profile, Sender};
+use actors::store::NewFile;
+use actors::system::Handles;
+use actors::wire::{iso_or_null, set};
+use entity::message::{self, MessageStatus, MessageType};
+use entity::{attachment, conversation, message as rows};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
+
+/// A message as it is written.
+#[derive(Default, Deserialize, ToSchema)]
+pub struct MessageFields {
+    #[serde(default, deserialize_with = "fields::text")]
+    content: Option<String>,
+    /// `outgoing`, or `incoming` in API inboxes.
+    #[serde(default, deserialize_with = "fields::text")]
+    message_type: Option<String>,
+    #[serde(default, deserialize_with = "fields::flag")]
+    private: Option<bool>,
+    #[serde(default, deserialize_with = "fields::text")]
+    content_type: Option<String>,
+    #[serde(default, deserialize_with = "fields::object")]
+    #[schema(value_type = Option<Object>)]
+    content_attributes: Option<Map<String, Value>>,
+    #[serde(default, deserialize_with = "fields::object")]
+    #[schema(value_type = Option<Object>)]
+    additional_attributes: Option<Map<String, Value>>,
+    #[serde(default, deserialize_with = "fields::text")]
+    echo_id: Option<String>,
+    #[serde(default, deserialize_with = "fields::text")]
+    source_id: Option<String>,
+    #[serde(default, deserialize_with = "fields::text")]
+    cc_emails: Option<String>,
+    #[serde(default, deserialize_with = "fields::text")]
+    bcc_emails: Option<String>,
+    #[serde(default, deserialize_with = "fields::text")]
+    to_emails: Option<String>,
+}
+
+impl Request for MessageFields {
+    const ENVELOPE: Option<&'static str> = Some("message");
+}
+
+/// The contract's content types (section 0, Enums).
+const CONTENT_TYPES: &[&str] = &[
+    "text",
+    "input_text",
+    "input_textarea",
+    "input_email",
+    "input_select",
+    "cards",
+    "form",
+    "article",
+    "incoming_email",
+    "input_csat",
+    "integrations",
+    "sticker",
+    "voice_call",
+];
+
+/// Which messages are listed.
+#[derive(Deserialize, IntoParams)]
+pub struct ListQuery {
+    /// Only with smaller ids.
+    before: Option<i64>,
+    /// Only with larger ids.
+    after: Option<i64>,
+    /// Leaves out notes and activities.
+    filter_internal_messages: Option<bool>,
+}
+
+/// Messages, oldest first: the last 20, 20 before an id, 100 after one, or up to 1000 between two.
+#[utoipa::path(get, path = "", tag = "Messages", params(ListQuery), responses((status = 200, description = "meta, payload: messages")))]
+pub async fn list(
+    handles: web::Data<Handles>,
+    agent: Agent,
+    path: web::Path<(i64, i64)>,
+    query: web::Query<ListQuery>,
+) -> ApiResult<HttpResponse> {
+    let found = find(&handles, &agent, path.1).await?;
+    let db = &handles.db.read;
+    let of_conversation = rows::Entity::find().filter(message::Column::ConversationId.eq(found.address.conversation_id));
+    let of_conversation = match query.filter_internal_messages {
+        Some(true) => {
+            of_conversation.filter(message::Column::Private.eq(false)).filter(message::Column::MessageType.ne(MessageType::Activity))
+        }
+        _ => of_conversation,
+    };
+    let rows = match (query.before, query.after) {
+        (Some(before), Some(after)) => {
+            let between = of_conversation.filter(message::Column::Id.gte(after)).filter(message::Column::Id.lt(before));
+            between.order_by_asc(message::Column::Id).limit(1000).all(db).await?
+        }
+        (None, Some(after)) => {
+            of_conversation.filter(message::Column::Id.gt(after)).order_by_asc(message::Column::Id).limit(100).all(db).await?
+        }
+        (before, None) => {
+            let older = match before {
+                Some(before) => of_conversation.filter(message::Column::Id.lt(before)),
+                None => of_conversation,
+            };
+            let mut rows = older.order_by_desc(message::Column::Id).limit(20).all(db).await?;
+            rows.reverse();
+            rows
+        }
+    };
+    let row = conversation::Entity::find_by_id(found.address.conversation_id).one(db).await?.ok_or_else(ApiError::not_found)?;
+    let shown = views::messages(&handles, rows).await?;
+    let payload: Vec<Value> = shown.iter().map(|view| render::message(&handles, view, path.1)).collect();
+    let contacts = views::contacts(&handles, std::iter::once(row.contact_id)).await?;
+    let mut meta = json!({
+        "labels": row.labels,
+        "additional_attributes": row.additional_attributes,
+        "contact": contacts.get(&row.contact_id).map(|contact| handles.wire.contact(contact)),
+        "agent_last_seen_at": iso_or_null(row.agent_last_seen_at),
+        "assignee_last_seen_at": iso_or_null(row.assignee_last_seen_at),
+    });
+    if let Some(user) = row.assignee_id.and_then(|id| handles.catalog.now().user(id).cloned()) {
+        set(&mut meta, "assignee", handles.wire.user(&user.card(), agent.account.id));
+    }
+    Ok(HttpResponse::Ok().json(json!({ "meta": meta, "payload": payload })))
+}
+
+/// Writes a message to the contact, a note, or (API inboxes) what the contact wrote.
+#[utoipa::path(post, path = "", tag = "Messages", request_body = MessageFields, responses((status = 200, description = "the message"), (status = 422, description = "a field is wrong, or the rules forbid it")))]
+pub async fn create(
+    handles: web::Data<Handles>,
+    agent: Agent,
+    path: web::Path<(i64, i64)>,
+    claim: Claim,
+    body: Body<MessageFields>,
+) -> ApiResult<HttpResponse> {
+    let Found { address, inbox } = find(&handles, &agent, path.1).await?;
+    if let Some(made) = claim.made {
+        return answer(&handles, address.conversation_id, made, path.1).await;
+    }
+    let fields = body.value;
+    let command = match fields.message_type.as_deref() {
+        None | Some("outgoing" | "") => {
+            let draft = draft(fields, body.files, agent.user.row.id)?;
+            Command::Say(Box::new(Say {
+                conversation_id: address.conversation_id,
+                sender: Sender::User(agent.card()),
+                draft,
+                claim: claim.id,
+            }))
+        }
+        Some("incoming") if inbox.settings.kind() == "api" => {
+            let incoming = incoming(draft(fields, body.files, agent.user.row.id)?, address.conversation_id, claim.id);
+            Command::Deliver(Box::new(incoming))
+        }
+        Some("incoming") => return Err(ApiError::unprocessable("Incoming messages are only allowed in Api inboxes")),
+        Some(other) => return Err(ApiError::invalid("message_type", format!("message_type: \"{other}\" is none of outgoing, incoming"))),
+    };
+    let recorded = tell(&handles, address.key, command).await?;
+    let view = recorded.messages.first().ok_or_else(|| ApiError::failed("a message was stored and is not there"))?;
+    Ok(HttpResponse::Ok().json(render::message(&handles, view, path.1)))
+}
+
+/// A message of the contact, from what its system posts.
+pub fn incoming(draft: Draft, conversation_id: i64, claim: Option<i64>) -> Incoming {
+    Incoming {
+        target: Target::Given(conversation_id),
+        profile: Profile::default(),
+        provider_id: draft.source_id,
+        content: draft.content,
+        content_type: draft.content_type,
+        content_attributes: draft.content_attributes,
+        conversation_attributes: Map::new(),
+        files: draft.files,
+        echo_id: draft.echo_id,
+        is_automatic: false,
+        claim,
+    }
+}
+
+/// What a request asks to be said.
+///
+/// # Errors
+/// 422 naming the field.
+pub fn draft(fields: MessageFields, files: Vec<UploadedFile>, uploader_id: i64) -> ApiResult<Draft> {
+    let content_type = fields.content_type.filter(|kind| !kind.is_empty()).unwrap_or_else(|| "text".into());
+    if !CONTENT_TYPES.contains(&content_type.as_str()) {
+        return Err(ApiError::invalid("content_type", format!("content_type: \"{content_type}\" is none of {}", CONTENT_TYPES.join(", "))));
+    }
+    if fields.content.as_deref().is_some_and(|content| content.chars().count() > CONTENT_LIMIT) {
+        return Err(ApiError::invalid("content", format!("Content is too long (maximum is {CONTENT_LIMIT} characters)")));
+    }
+    if files.len() > ATTACHMENTS_LIMIT {
+        return Err(ApiError::invalid("attachments", format!("A message takes at most {ATTACHMENTS_LIMIT} attachments")));
+    }
+    if fields.source_id.as_deref().is_some_and(|id| id.chars().count() > 1000) {
+        return Err(ApiError::invalid("source_id", "source_id is longer than 1000 characters"));
+    }
+    let mut content_attributes = fields.content_attributes.unwrap_or_default();
+    for (name, list) in [("cc_emails", fields.cc_emails), ("bcc_emails", fields.bcc_emails), ("to_emails", fields.to_emails)] {
+        let addresses = addresses(name, list.as_deref().unwrap_or_default())?;
+        if !addresses.is_empty() {
+            content_attributes.insert(name.to_owned(), json!(addresses));
+        }
+    }
+    Ok(Draft {
+        content: fields.content,
+        content_type,
+        content_attributes,
+        additional_attributes: fields.additional_attributes.unwrap_or_default(),
+        private: fields.private.unwrap_or(false),
+        files: files.into_iter().map(|file| NewFile { stored: file.stored, uploader_id: Some(uploader_id) }).collect(),
+        echo_id: fields.echo_id,
+        source_id: fields.source_id.filter(|id| !id.is_empty()),
+    })
+}
+
+/// E-mail addresses between commas.
+fn addresses(field: &str, list: &str) -> ApiResult<Vec<String>> {
+    let one = |text: &str| {
+        fields::email_address(text).ok_or_else(|| ApiError::invalid(field, format!("{field}: \"{text}\" is no e-mail address")))
+    };
+    list.split(',').map(str::trim).filter(|text| !text.is_empty()).map(one).collect()
+}
+
+/// How far a message came, as the customer's system reports it.
+#[derive(Deserialize, ToSchema)]
+pub struct MessageReport {
+    /// `sent`, `delivered`, `read` or `failed`.
+    #[schema(value_type = String)]
+    status: MessageStatus,
+    #[serde(default, deserialize_with = "fields::text")]
+    external_error: Option<String>,
+}
+
+impl Request for MessageReport {}
+
+/// Notes how far a message of an API inbox came; what would go backwards is ignored.
+#[utoipa::path(patch, path = "", tag = "Messages", request_body = MessageReport, responses((status = 200, description = "the message"), (status = 403, description = "not an API inbox")))]
+pub async fn update(
+    handles: web::Data<Handles>,
+    agent: Agent,
+    path: web::Path<(i64, i64, i64)>,
+    body: Body<MessageReport>,
+) -> ApiResult<HttpResponse> {
+    let found = find(&handles, &agent, path.1).await?;
+    if found.inbox.settings.kind() != "api" {
+        return Err(ApiError::forbidden("Message status can only be reported for Api inboxes"));
+    }
+    settle(&handles, found, path.2, Outcome::Reported(body.value.status, body.value.external_error), path.1).await
+}
+
+/// Tries a message that failed once more.
+#[utoipa::path(post, path = "", tag = "Messages", responses((status = 200, description = "the message"), (status = 422, description = "it has not failed")))]
+pub async fn retry(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64, i64)>) -> ApiResult<HttpResponse> {
+    let found = find(&handles, &agent, path.1).await?;
+    settle(&handles, found, path.2, Outcome::Retry, path.1).await
+}
+
+/// Takes a message back: what it said is gone.
+#[utoipa::path(delete, path = "", tag = "Messages", responses((status = 200, description = "what is left of the message")))]
+pub async fn remove(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64, i64)>) -> ApiResult<HttpResponse> {
+    let found = find(&handles, &agent, path.1).await?;
+    let carried = attachment::Entity::find().filter(attachment::Column::MessageId.eq(path.2)).all(&handles.db.read).await?;
+    let answer = settle(&handles, found, path.2, Outcome::Delete, path.1).await?;
+    for key in carried.iter().filter_map(|attachment| attachment.meta.get("key").and_then(Value::as_str)) {
+        // No address leads to it any more, so the message is gone even if this fails.
+        if let Err(error) = handles.files.delete(key).await {
+            tracing::warn!(message.id = path.2, %error, "removing the file of a message that was taken back");
+        }
+    }
+    Ok(answer)
+}
+
+async fn settle(handles: &Handles, found: Found, message_id: i64, outcome: Outcome, display_id: i64) -> ApiResult<HttpResponse> {
+    let conversation_id = found.address.conversation_id;
+    tell(handles, found.address.key, Command::Settle { conversation_id, message_id, outcome }).await?;
+    answer(handles, conversation_id, message_id, display_id).await
+}
+
+async fn answer(handles: &Handles, conversation_id: i64, message_id: i64, display_id: i64) -> ApiResult<HttpResponse> {
+    let row =
+        rows::Entity::find_by_id(message_id).filter(message::Column::ConversationId.eq(conversation_id)).one(&handles.db.read).await?;
+    let view = views::messages(handles, vec![row.ok_or_else(ApiError::not_found)?]).await?.pop().ok_or_else(ApiError::not_found)?;
+    Ok(HttpResponse::Ok().json(render::message(handles, &view, display_id)))
+}

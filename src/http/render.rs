@@ -1,0 +1,321 @@
+//! The forms of REST answers (contract, sections 1 and 2). What they share with websockets is in `actors::wire`.
+use super::views::ShownConversation;
+use actors::catalog::{Inbox, Snapshot, User, Webhook};
+use actors::channel::ChannelSettings;
+use actors::event::MessageView;
+use actors::system::Handles;
+use actors::wire::{epoch, epoch_fraction, epoch_or_zero, iso, iso_or_null, set};
+use entity::account_user::{self, Role};
+use entity::{account, contact, contact_inbox};
+use serde_json::{Map, Value, json};
+
+/// An account.
+pub fn account(account: &account::Model) -> Value {
+    let mut shown = json!({
+        "settings": account.settings,
+        "created_at": iso(account.created_at),
+        "domain": account.domain,
+        "features": FEATURES.iter().map(|name| ((*name).to_owned(), Value::Bool(true))).collect::<Map<_, _>>(),
+        "id": account.id,
+        "locale": account.locale,
+        "name": account.name,
+        "support_email": account.support_email,
+        "status": match account.status { account::Status::Active => "active", account::Status::Suspended => "suspended" },
+        "cache_keys": {},
+    });
+    if account.custom_attributes.as_object().is_some_and(|attributes| !attributes.is_empty()) {
+        set(&mut shown, "custom_attributes", account.custom_attributes.clone());
+    }
+    shown
+}
+
+/// What this version can do, in the contract's names: they drive the menus of dashboards.
+const FEATURES: &[&str] = &["inbox_management", "agent_management", "integrations", "inbox_view", "channel_api", "channel_email"];
+
+/// A signed-in user's own profile.
+pub fn profile(handles: &Handles, user: &User) -> Value {
+    let catalog = handles.catalog.now();
+    let current = user.places.iter().max_by_key(|place| place.active_at);
+    let token = user.token_sealed.as_deref().and_then(|sealed| handles.vault.open(ACCESS_TOKEN, sealed).ok());
+    let places = user.places.iter().filter_map(|place| Some(place_in_account(handles, catalog.account(place.account_id)?, place)));
+    let mut shown = json!({
+        "access_token": token.as_ref().map(|token| token.expose()),
+        "account_id": current.map(|place| place.account_id),
+        "available_name": user.row.available_name(),
+        "avatar_url": user.avatar_url,
+        "confirmed": user.row.confirmed_at.is_some(),
+        "display_name": user.row.display_name,
+        "message_signature": user.row.message_signature,
+        "email": user.row.email,
+        "id": user.row.id,
+        "inviter_id": current.and_then(|place| place.inviter_id),
+        "name": user.row.name,
+        "provider": "email",
+        "pubsub_token": user.row.pubsub_token,
+        "role": current.map(|place| place.role.name()),
+        "ui_settings": user.row.ui_settings,
+        "uid": user.row.email,
+        "accounts": places.collect::<Vec<_>>(),
+    });
+    if user.row.custom_attributes.as_object().is_some_and(|attributes| !attributes.is_empty()) {
+        set(&mut shown, "custom_attributes", user.row.custom_attributes.clone());
+    }
+    shown
+}
+
+/// The context under which access tokens are sealed.
+pub const ACCESS_TOKEN: &str = "access_tokens.token";
+
+fn place_in_account(handles: &Handles, account: &account::Model, place: &account_user::Model) -> Value {
+    json!({
+        "id": account.id,
+        "name": account.name,
+        "status": match account.status { account::Status::Active => "active", account::Status::Suspended => "suspended" },
+        "active_at": iso_or_null(place.active_at),
+        "role": place.role.name(),
+        "permissions": [place.role.name()],
+        "availability": place.availability.name(),
+        "availability_status": handles.presence.availability(account.id, place.user_id).name(),
+        "auto_offline": place.auto_offline,
+    })
+}
+
+/// A user as a member of an account.
+pub fn agent(handles: &Handles, user: &User, account_id: i64) -> Value {
+    let place = user.place(account_id);
+    let mut shown = json!({
+        "id": user.row.id,
+        "account_id": account_id,
+        "availability_status": handles.presence.availability(account_id, user.row.id).name(),
+        "auto_offline": place.is_none_or(|place| place.auto_offline),
+        "confirmed": user.row.confirmed_at.is_some(),
+        "email": user.row.email,
+        "provider": "email",
+        "available_name": user.row.available_name(),
+        "name": user.row.name,
+        "role": place.map_or(Role::Agent, |place| place.role).name(),
+        "thumbnail": user.avatar_url,
+    });
+    if user.row.custom_attributes.as_object().is_some_and(|attributes| !attributes.is_empty()) {
+        set(&mut shown, "custom_attributes", user.row.custom_attributes.clone());
+    }
+    shown
+}
+
+/// Agents by their ids, leaving out who is gone.
+pub fn agents(handles: &Handles, catalog: &Snapshot, ids: &[i64], account_id: i64) -> Value {
+    ids.iter().filter_map(|id| catalog.user(*id)).map(|user| agent(handles, user, account_id)).collect()
+}
+
+/// What stands for a secret that is set.
+pub const BLANK: &str = "********";
+
+/// An inbox; its keys and credentials are for administrators, credentials blanked even for them.
+pub fn inbox(inbox: &Inbox, for_administrator: bool) -> Value {
+    let row = &inbox.row;
+    let mut shown = json!({
+        "id": row.id,
+        "avatar_url": inbox.avatar_url,
+        "channel_id": row.id,
+        "name": row.name,
+        "channel_type": inbox.settings.channel_type(),
+        "greeting_enabled": row.greeting_enabled,
+        "greeting_message": row.greeting_message,
+        "working_hours_enabled": row.working_hours_enabled,
+        "enable_email_collect": row.enable_email_collect,
+        "csat_survey_enabled": row.csat_survey_enabled,
+        "csat_config": row.csat_config,
+        "enable_auto_assignment": row.enable_auto_assignment,
+        "auto_assignment_config": row.auto_assignment_config,
+        "out_of_office_message": row.out_of_office_message,
+        "working_hours": row.working_hours,
+        "timezone": row.timezone,
+        "callback_webhook_url": null,
+        "allow_messages_after_resolved": row.allow_messages_after_resolved,
+        "lock_to_single_conversation": row.lock_to_single_conversation,
+        "sender_name_type": row.sender_name_type,
+        "business_name": row.business_name,
+        "enabled": row.enabled,
+        "managed_by": row.managed_by_file.as_ref().map_or("api", |_| "file"),
+    });
+    for name in ABSENT_CHANNEL_FIELDS {
+        set(&mut shown, name, Value::Null);
+    }
+    match &inbox.settings {
+        ChannelSettings::Api(settings) => {
+            set(&mut shown, "hmac_mandatory", settings.hmac_mandatory.into());
+            set(&mut shown, "webhook_url", settings.webhook_url.clone().into());
+            set(&mut shown, "inbox_identifier", row.identifier.clone().into());
+            set(&mut shown, "additional_attributes", Value::Object(settings.additional_attributes.clone()));
+            if for_administrator {
+                set(&mut shown, "hmac_token", inbox.hmac_token.expose().into());
+                set(&mut shown, "secret", inbox.secret.expose().into());
+            }
+        }
+        ChannelSettings::Email(settings) => {
+            set(&mut shown, "email", settings.email.clone().into());
+            set(&mut shown, "forwarding_enabled", false.into());
+            if for_administrator && let Value::Object(fields) = blanked(&inbox.settings) {
+                for (name, value) in
+                    fields.into_iter().filter(|(name, _)| name.starts_with("imap_") || name.starts_with("smtp_") || name == "provider")
+                {
+                    set(&mut shown, &name, value);
+                }
+            }
+        }
+    }
+    shown
+}
+
+/// The channel's settings with every secret that is set shown as [`BLANK`].
+fn blanked(settings: &ChannelSettings) -> Value {
+    let mut fields = serde_json::to_value(settings).unwrap_or_default();
+    for name in settings.secret_fields() {
+        if fields.get(*name).and_then(Value::as_str).is_some_and(|secret| !secret.is_empty()) {
+            set(&mut fields, name, BLANK.into());
+        }
+    }
+    fields
+}
+
+/// Fields of other channels, which the contract shows as null.
+const ABSENT_CHANNEL_FIELDS: &[&str] = &[
+    "allowed_domains",
+    "widget_color",
+    "website_url",
+    "hmac_mandatory",
+    "welcome_title",
+    "welcome_tagline",
+    "web_widget_script",
+    "website_token",
+    "selected_feature_flags",
+    "reply_time",
+    "messaging_service_sid",
+    "phone_number",
+    "provider",
+];
+
+/// An inbox where another object mentions it.
+pub fn slim_inbox(inbox: &Inbox) -> Value {
+    json!({
+        "id": inbox.row.id,
+        "avatar_url": inbox.avatar_url,
+        "channel_id": inbox.row.id,
+        "name": inbox.row.name,
+        "channel_type": inbox.settings.channel_type(),
+    })
+}
+
+/// A contact; its identities where they are given.
+pub fn contact(handles: &Handles, contact: &contact::Model, identities: Option<&[contact_inbox::Model]>) -> Value {
+    let is_online = handles.presence.is_contact_online(contact.account_id, contact.id);
+    let mut shown = json!({
+        "additional_attributes": contact.additional_attributes,
+        "availability_status": if is_online { "online" } else { "offline" },
+        "email": contact.email,
+        "id": contact.id,
+        "name": contact.name,
+        "phone_number": contact.phone_number,
+        "blocked": contact.blocked,
+        "identifier": contact.identifier,
+        "thumbnail": contact.avatar_url.as_deref().unwrap_or_default(),
+        "custom_attributes": contact.custom_attributes,
+        "created_at": epoch(contact.created_at),
+    });
+    if let Some(active) = contact.last_activity_at {
+        set(&mut shown, "last_activity_at", epoch(active).into());
+    }
+    if let Some(identities) = identities {
+        let catalog = handles.catalog.now();
+        let of_contact = identities.iter().filter(|identity| identity.contact_id == contact.id);
+        let listed = of_contact.filter_map(|identity| {
+            let inbox = catalog.inbox(identity.inbox_id).filter(|inbox| !inbox.is_deleted())?;
+            Some(json!({ "source_id": identity.source_id, "inbox": slim_inbox(inbox) }))
+        });
+        set(&mut shown, "contact_inboxes", listed.collect());
+    }
+    shown
+}
+
+/// A conversation; assignee and team are absent when there is none.
+pub fn conversation(handles: &Handles, shown: &ShownConversation) -> Value {
+    let (wire, view) = (&handles.wire, &shown.view);
+    let conversation = &view.conversation;
+    let mut meta = json!({
+        "sender": contact(handles, &view.contact, None),
+        "channel": view.inbox.channel_type,
+        "hmac_verified": view.contact_inbox.hmac_verified,
+    });
+    if let Some(user) = conversation.assignee_id.and_then(|id| handles.catalog.now().user(id).cloned()) {
+        set(&mut meta, "assignee", agent(handles, &user, conversation.account_id));
+        set(&mut meta, "assignee_type", "User".into());
+    }
+    let last = view.last_message.iter().map(|message| wire.message(message, view));
+    json!({
+        "meta": meta,
+        "id": conversation.display_id,
+        "messages": last.collect::<Vec<_>>(),
+        "account_id": conversation.account_id,
+        "uuid": conversation.uuid,
+        "additional_attributes": conversation.additional_attributes,
+        "agent_last_seen_at": epoch_or_zero(conversation.agent_last_seen_at),
+        "assignee_last_seen_at": epoch_or_zero(conversation.assignee_last_seen_at),
+        "can_reply": view.can_reply,
+        "contact_last_seen_at": epoch_or_zero(conversation.contact_last_seen_at),
+        "custom_attributes": conversation.custom_attributes,
+        "inbox_id": conversation.inbox_id,
+        "labels": conversation.labels,
+        "muted": view.contact.blocked,
+        "snoozed_until": iso_or_null(conversation.snoozed_until),
+        "status": conversation.status.name(),
+        "created_at": epoch(conversation.created_at),
+        "updated_at": epoch_fraction(conversation.updated_at),
+        "timestamp": epoch(conversation.last_activity_at),
+        "first_reply_created_at": epoch_or_zero(conversation.first_reply_created_at),
+        "unread_count": conversation.unread_count.min(UNREAD_CAP),
+        "last_non_activity_message": shown.last_said.as_ref().map(|said| message(handles, said, conversation.display_id)),
+        "last_activity_at": epoch(conversation.last_activity_at),
+        "priority": conversation.priority.map(|priority| priority.name()),
+        "waiting_since": epoch_or_zero(conversation.waiting_since),
+        "sla_policy_id": null,
+    })
+}
+
+/// More unread messages are not told apart (contract, section 2, Conversations).
+const UNREAD_CAP: i32 = 10;
+
+/// A message.
+pub fn message(handles: &Handles, view: &MessageView, display_id: i64) -> Value {
+    let row = &view.message;
+    let mut shown = json!({
+        "id": row.id,
+        "content": row.content,
+        "inbox_id": row.inbox_id,
+        "conversation_id": display_id,
+        "message_type": row.message_type.number(),
+        "content_type": row.content_type,
+        "status": row.status.name(),
+        "content_attributes": row.content_attributes,
+        "created_at": epoch(row.created_at),
+        "private": row.private,
+        "source_id": row.source_id,
+    });
+    handles.wire.add_optional(&mut shown, view);
+    shown
+}
+
+/// A webhook with its key.
+pub fn webhook(handles: &Handles, webhook: &Webhook) -> Value {
+    let mut shown = json!({
+        "id": webhook.row.id,
+        "name": webhook.row.name,
+        "url": webhook.row.url,
+        "account_id": webhook.row.account_id,
+        "subscriptions": webhook.subscriptions,
+        "secret": webhook.secret.expose(),
+    });
+    if let Some(inbox) = webhook.row.inbox_id.and_then(|id| handles.catalog.now().inbox(id).cloned()) {
+        set(&mut shown, "inbox", json!({ "id": inbox.row.id, "name": inbox.row.name }));
+    }
+    shown
+}

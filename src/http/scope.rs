@@ -1,0 +1,49 @@
+//! Finds a conversation by the number people see, if it is the caller's to see. A number asked for before costs no reading.
+use super::auth::Agent;
+use super::error::{ApiError, ApiResult};
+use actors::addresses::Address;
+use actors::catalog::Inbox;
+use actors::message::Key;
+use actors::system::Handles;
+use entity::{contact_inbox, conversation};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use std::sync::Arc;
+
+/// A conversation of the caller's account that the caller may see.
+pub struct Found {
+    /// Where it lives.
+    pub address: Address,
+    /// Its inbox.
+    pub inbox: Arc<Inbox>,
+}
+
+/// Finds a conversation by the number people see; a number asked for before is found without reading.
+///
+/// # Errors
+/// 404.
+pub async fn find(handles: &Handles, agent: &Agent, display_id: i64) -> ApiResult<Found> {
+    let address = address(handles, agent.account.id, display_id).await?;
+    let inbox = agent.visible_inbox(address.key.inbox_id)?;
+    Ok(Found { address, inbox })
+}
+
+/// Where the conversation of a number lives.
+///
+/// # Errors
+/// 404.
+pub async fn address(handles: &Handles, account_id: i64, display_id: i64) -> ApiResult<Address> {
+    if let Some(address) = handles.addresses.get(account_id, display_id) {
+        return Ok(address);
+    }
+    let found = conversation::Entity::find()
+        .filter(conversation::Column::AccountId.eq(account_id))
+        .filter(conversation::Column::DisplayId.eq(display_id))
+        .one(&handles.db.read)
+        .await?
+        .ok_or_else(ApiError::not_found)?;
+    let identity =
+        contact_inbox::Entity::find_by_id(found.contact_inbox_id).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
+    let address = Address { conversation_id: found.id, key: Key { inbox_id: found.inbox_id, source_id: identity.source_id } };
+    handles.addresses.put(account_id, display_id, address.clone());
+    Ok(address)
+}

@@ -1,0 +1,177 @@
+//! Writes inboxes: what the API and `konversio.toml` have in common.
+use actors::catalog::{CHANNEL_SETTINGS, Inbox};
+use actors::channel::ChannelSettings;
+use actors::secret::{Vault, random_token};
+use entity::inbox::{self, SenderNameType};
+use entity::inbox_member;
+use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use serde_json::{Map, Value, json};
+use std::collections::HashSet;
+
+/// The settings as they are stored: secrets sealed.
+pub fn sealed(vault: &Vault, settings: &ChannelSettings) -> Value {
+    let mut value = serde_json::to_value(settings).unwrap_or_default();
+    if let Value::Object(object) = &mut value {
+        vault.seal_fields(CHANNEL_SETTINGS, settings.secret_fields(), object);
+    }
+    value
+}
+
+/// The settings of an inbox after an update in the contract's names: what is not named stays, and so does a secret for which
+/// the blank is sent.
+///
+/// # Errors
+/// Names the field that is wrong.
+pub fn updated(before: &ChannelSettings, update: &Map<String, Value>, blank: &str) -> Result<ChannelSettings, String> {
+    let mut value = serde_json::to_value(before).unwrap_or_default();
+    if let Value::Object(fields) = &mut value {
+        let secrets = before.secret_fields();
+        let named = update.iter().filter(|(name, value)| {
+            let is_kept_secret = secrets.contains(&name.as_str()) && value.as_str() == Some(blank);
+            name.as_str() != "type" && fields.contains_key(name.as_str()) && !is_kept_secret
+        });
+        let named: Vec<(String, Value)> = named.map(|(name, value)| (name.clone(), value.clone())).collect();
+        for (name, value) in named {
+            let typed = fields.get(&name).map_or(value.clone(), |before| like(before, value));
+            fields.insert(name, typed);
+        }
+    }
+    ChannelSettings::parse(value.clone()).map_err(|words| wrong_field(before, &value).unwrap_or(words))
+}
+
+/// The first changed field that is wrong without the others, and what it may not be: not its value, which may be a secret.
+fn wrong_field(before: &ChannelSettings, after: &Value) -> Option<String> {
+    let good = serde_json::to_value(before).ok()?;
+    let changed = after.as_object()?.iter().filter(|(name, value)| good.get(name.as_str()) != Some(*value));
+    changed.into_iter().find_map(|(name, value)| {
+        let mut alone = good.clone();
+        alone.as_object_mut()?.insert(name.clone(), value.clone());
+        let words = serde_json::from_value::<ChannelSettings>(alone).err()?.to_string();
+        let expected = words.rsplit_once("expected ").map_or("another value", |(_, expected)| expected);
+        Some(format!("{name}: expected {expected}"))
+    })
+}
+
+/// Texts of numbers and flags in the type that the field has.
+pub fn like(before: &Value, value: Value) -> Value {
+    match (before, &value) {
+        (Value::Bool(_), Value::String(text)) => match text.as_str() {
+            "true" | "1" => true.into(),
+            "false" | "0" => false.into(),
+            _ => value,
+        },
+        (Value::Number(_), Value::String(text)) => text.parse::<i64>().map_or(value, Into::into),
+        (Value::String(_), Value::Null) => "".into(),
+        _ => value,
+    }
+}
+
+/// A new inbox's row with the contract's defaults.
+pub fn new_row(vault: &Vault, account_id: i64, name: &str, settings: &ChannelSettings) -> inbox::ActiveModel {
+    let now = entity::now();
+    inbox::ActiveModel {
+        id: ActiveValue::NotSet,
+        account_id: ActiveValue::Set(account_id),
+        name: ActiveValue::Set(name.to_owned()),
+        channel: ActiveValue::Set(settings.kind().to_owned()),
+        channel_settings: ActiveValue::Set(sealed(vault, settings)),
+        identifier: ActiveValue::Set(random_token()),
+        hmac_token_sealed: ActiveValue::Set(vault.seal("inboxes.hmac_token", &random_token())),
+        secret_sealed: ActiveValue::Set(vault.seal("inboxes.secret", &random_token())),
+        enabled: ActiveValue::Set(true),
+        managed_by_file: ActiveValue::Set(None),
+        avatar_blob_id: ActiveValue::Set(None),
+        greeting_enabled: ActiveValue::Set(false),
+        greeting_message: ActiveValue::Set(None),
+        enable_auto_assignment: ActiveValue::Set(true),
+        auto_assignment_config: ActiveValue::Set(json!({})),
+        working_hours_enabled: ActiveValue::Set(false),
+        working_hours: ActiveValue::Set(default_working_hours()),
+        timezone: ActiveValue::Set("UTC".into()),
+        out_of_office_message: ActiveValue::Set(None),
+        enable_email_collect: ActiveValue::Set(true),
+        csat_survey_enabled: ActiveValue::Set(false),
+        csat_config: ActiveValue::Set(json!({})),
+        allow_messages_after_resolved: ActiveValue::Set(true),
+        lock_to_single_conversation: ActiveValue::Set(false),
+        sender_name_type: ActiveValue::Set(SenderNameType::Friendly),
+        business_name: ActiveValue::Set(None),
+        deleted_at: ActiveValue::Set(None),
+        created_at: ActiveValue::Set(now),
+        updated_at: ActiveValue::Set(now),
+    }
+}
+
+/// Monday to Friday from 9 to 17, closed on Saturday and Sunday (contract, section 2, Inboxes).
+fn default_working_hours() -> Value {
+    let day = |day_of_week: i32| match day_of_week {
+        0 | 6 => json!({
+            "day_of_week": day_of_week, "closed_all_day": true, "open_hour": null, "open_minutes": null, "close_hour": null,
+            "close_minutes": null, "open_all_day": false,
+        }),
+        _ => json!({
+            "day_of_week": day_of_week, "closed_all_day": false, "open_hour": 9, "open_minutes": 0, "close_hour": 17,
+            "close_minutes": 0, "open_all_day": false,
+        }),
+    };
+    (0..7).map(day).collect()
+}
+
+/// Replaces the members of an inbox.
+///
+/// # Errors
+/// If the database fails.
+pub async fn set_members(db: &impl ConnectionTrait, inbox_id: i64, wanted: &[i64]) -> Result<(), DbErr> {
+    inbox_member::Entity::delete_many().filter(inbox_member::Column::InboxId.eq(inbox_id)).exec(db).await?;
+    add_members(db, inbox_id, wanted).await
+}
+
+/// Adds members, who must not be members yet.
+///
+/// # Errors
+/// If the database fails.
+pub async fn add_members(db: &impl ConnectionTrait, inbox_id: i64, new: &[i64]) -> Result<(), DbErr> {
+    let distinct: HashSet<i64> = new.iter().copied().collect();
+    let rows = distinct.into_iter().map(|user_id| inbox_member::ActiveModel {
+        id: ActiveValue::NotSet,
+        inbox_id: ActiveValue::Set(inbox_id),
+        user_id: ActiveValue::Set(user_id),
+        created_at: ActiveValue::Set(entity::now()),
+    });
+    let rows: Vec<_> = rows.collect();
+    if !rows.is_empty() {
+        inbox_member::Entity::insert_many(rows).exec_without_returning(db).await?;
+    }
+    Ok(())
+}
+
+/// Which address the inbox's own webhook has, to be checked before it is saved.
+pub fn webhook_url(settings: &ChannelSettings) -> Option<&str> {
+    match settings {
+        ChannelSettings::Api(settings) => settings.webhook_url.as_deref().filter(|url| !url.is_empty()),
+        ChannelSettings::Email(_) => None,
+    }
+}
+
+/// Whether an inbox is the file's, so that only the file may change it.
+pub fn is_managed_by_file(inbox: &Inbox) -> bool {
+    inbox.row.managed_by_file.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn updates_keep_what_they_do_not_name_and_secrets_sent_back_blank() {
+        let settings = json!({ "type": "email", "email": "a@b.c", "smtp_password": "old", "imap_port": 143, "imap_address": "imap.b.c" });
+        let before = ChannelSettings::parse(settings).unwrap();
+        let update = json!({ "smtp_password": "***", "imap_password": "new", "imap_enabled": "true", "smtp_port": "465", "unknown": 1, "type": "api" });
+        let ChannelSettings::Email(after) = updated(&before, update.as_object().unwrap(), "***").unwrap() else { unreachable!() };
+        assert_eq!((after.smtp_password.expose(), after.imap_password.expose()), ("old", "new"));
+        assert_eq!((after.imap_enabled, after.smtp_port, after.imap_port, after.email.as_str()), (true, 465, 143, "a@b.c"));
+        let wrong = json!({ "imap_port": "many" });
+        assert_eq!(updated(&before, wrong.as_object().unwrap(), "***").unwrap_err(), "imap_port: expected u16");
+    }
+}

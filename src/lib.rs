@@ -1,0 +1,10 @@
+//! The daemon: settings, telemetry, HTTP, and what starts and stops everything. The binary only reads the command line.
+pub mod bootstrap;
+pub mod daemon;
+pub mod http;
+pub mod inboxes;
+pub mod members;
+pub mod password;
+pub mod reload;
+pub mod settings;
+pub mod telemetry;

@@ -1,0 +1,96 @@
+//! Creates accounts' members: users with their access tokens and places. Used by the first start, the command line and the API.
+use crate::http::profiles::new_user;
+use crate::http::render::ACCESS_TOKEN;
+use actors::secret::{Vault, hash, random_token};
+use entity::account_user::{Availability, Role};
+use entity::{access_token, account, account_user, user};
+use sea_orm::{ActiveModelTrait, ActiveValue, ConnectionTrait, DbErr, EntityTrait};
+use serde_json::json;
+
+/// A member to be created.
+pub struct NewMember {
+    /// Lower case.
+    pub email: String,
+    /// The full name.
+    pub name: String,
+    /// None for somebody who has not chosen one yet.
+    pub password_hash: Option<String>,
+    /// A new one when none is given.
+    pub access_token: Option<String>,
+}
+
+/// What somebody may do in an account.
+pub struct NewPlace {
+    /// The account.
+    pub account_id: i64,
+    /// As what.
+    pub role: Role,
+    /// Who invited.
+    pub inviter_id: Option<i64>,
+    /// What is shown.
+    pub availability: Availability,
+    /// Counts as offline without a connection.
+    pub auto_offline: bool,
+}
+
+/// Creates an account.
+///
+/// # Errors
+/// If the database refuses it.
+pub async fn create_account(db: &impl ConnectionTrait, name: &str) -> Result<account::Model, DbErr> {
+    let now = entity::now();
+    let row = account::ActiveModel {
+        id: ActiveValue::NotSet,
+        name: ActiveValue::Set(name.to_owned()),
+        locale: ActiveValue::Set("en".into()),
+        domain: ActiveValue::Set(None),
+        support_email: ActiveValue::Set(None),
+        status: ActiveValue::Set(account::Status::Active),
+        settings: ActiveValue::Set(json!({})),
+        custom_attributes: ActiveValue::Set(json!({})),
+        last_display_id: ActiveValue::Set(0),
+        created_at: ActiveValue::Set(now),
+        updated_at: ActiveValue::Set(now),
+    };
+    row.insert(db).await
+}
+
+/// Creates a user with an access token; returns both.
+///
+/// # Errors
+/// If the address is taken, or the database refuses it.
+pub async fn create_user(db: &impl ConnectionTrait, vault: &Vault, member: NewMember) -> Result<(user::Model, String), DbErr> {
+    let user = new_user(member.email, member.name, member.password_hash).insert(db).await?;
+    let token = member.access_token.unwrap_or_else(random_token);
+    let row = access_token::ActiveModel {
+        id: ActiveValue::NotSet,
+        owner_type: ActiveValue::Set(access_token::OwnerType::User),
+        owner_id: ActiveValue::Set(user.id),
+        token_hash: ActiveValue::Set(hash(&token)),
+        token_sealed: ActiveValue::Set(vault.seal(ACCESS_TOKEN, &token)),
+        created_at: ActiveValue::Set(entity::now()),
+    };
+    access_token::Entity::insert(row).exec_without_returning(db).await?;
+    Ok((user, token))
+}
+
+/// Gives a user a place in an account.
+///
+/// # Errors
+/// If the user has one already, or the database refuses it.
+pub async fn give_place(db: &impl ConnectionTrait, user_id: i64, place: NewPlace) -> Result<account_user::Model, DbErr> {
+    let now = entity::now();
+    let row = account_user::ActiveModel {
+        id: ActiveValue::NotSet,
+        account_id: ActiveValue::Set(place.account_id),
+        user_id: ActiveValue::Set(user_id),
+        role: ActiveValue::Set(place.role),
+        availability: ActiveValue::Set(place.availability),
+        auto_offline: ActiveValue::Set(place.auto_offline),
+        inviter_id: ActiveValue::Set(place.inviter_id),
+        active_at: ActiveValue::Set(None),
+        created_at: ActiveValue::Set(now),
+        updated_at: ActiveValue::Set(now),
+    };
+    row.insert(db).await
+}

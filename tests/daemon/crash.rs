@@ -1,0 +1,146 @@
+//! `kill -9` under load: what was acknowledged is there exactly once, and every webhook arrives under one stable id.
+
+use crate::harness::{Client, Daemon, Receiver, SOON, eventually};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const CLIENTS: usize = 32;
+const KILLS: usize = 50;
+
+/// What clients were told: by source id, the id of the message.
+type Acknowledged = Arc<Mutex<BTreeMap<String, i64>>>;
+
+/// Posts numbered messages to one conversation until told to stop; a message whose answer did not come is posted again.
+async fn write(visitor: Client, path: String, number: usize, said: Acknowledged, stop: Arc<AtomicBool>, count: Arc<AtomicUsize>) {
+    let mut next = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let source_id = format!("client-{number}-message-{next}");
+        let request = visitor.request(reqwest::Method::POST, &path).json(&json!({ "content": source_id, "source_id": source_id }));
+        match visitor.try_answer(request).await {
+            Ok(answer) if answer.status == 200 => {
+                let id = answer.id("/id");
+                let before = said.lock().unwrap().insert(source_id, id);
+                assert!(before.is_none_or(|before| before == id), "a repeat was answered with another message");
+                count.fetch_add(1, Ordering::Relaxed);
+                next += 1;
+            }
+            // Refused, broken off, or busy: nothing is known.
+            _ => tokio::task::yield_now().await,
+        }
+    }
+}
+
+/// All messages of a conversation as an agent reads them, in pages of a hundred.
+async fn stored(admin: &Client, conversation: i64) -> Vec<Value> {
+    let (mut all, mut after) = (Vec::new(), 0);
+    loop {
+        let page = admin.get(admin.a(&format!("/conversations/{conversation}/messages?after={after}"))).await.expect(200);
+        let Some(rows) = page.at("/payload").as_array().filter(|rows| !rows.is_empty()).cloned() else { return all };
+        after = rows.last().unwrap()["id"].as_i64().unwrap();
+        all.extend(rows);
+    }
+}
+
+/// Everything acknowledged is stored once, as it was told. How many are stored.
+async fn check(admin: &Client, conversations: &[i64], said: &Acknowledged) -> usize {
+    let acknowledged = said.lock().unwrap().clone();
+    let mut found: HashMap<String, i64> = HashMap::new();
+    for conversation in conversations {
+        for row in stored(admin, *conversation).await {
+            let source_id = row["source_id"].as_str().unwrap().to_owned();
+            assert_eq!(row["content"], row["source_id"]);
+            let before = found.insert(source_id.clone(), row["id"].as_i64().unwrap());
+            assert!(before.is_none(), "{source_id} is stored twice");
+        }
+    }
+    for (source_id, id) in &acknowledged {
+        assert_eq!(found.get(source_id), Some(id), "{source_id} was acknowledged and is not stored as it was told");
+    }
+    found.len()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_fifty_kills_once_and_every_webhook_arrives_under_one_id() {
+    let receiver = Receiver::start().await;
+    let mut daemon = Daemon::start().await;
+    let admin = daemon.client();
+    let channel = json!({ "type": "api", "webhook_url": receiver.url("/hook") });
+    let inbox = admin.post(admin.a("/inboxes"), json!({ "name": "App", "channel": channel })).await.expect(200);
+    let contacts = format!("/public/api/v1/inboxes/{}/contacts", inbox.str("/inbox_identifier"));
+    let (mut paths, mut conversations) = (Vec::new(), Vec::new());
+    for number in 0..CLIENTS {
+        let contact = daemon.visitor().post(&contacts, json!({ "identifier": format!("client-{number}") })).await.expect(200);
+        let opened = format!("{contacts}/{}/conversations", contact.str("/source_id"));
+        let id = daemon.visitor().post(&opened, json!({})).await.expect(200).id("/id");
+        paths.push(format!("{opened}/{id}/messages"));
+        conversations.push(id);
+    }
+    let (said, stop, count) = (Acknowledged::default(), Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let writers: Vec<_> = paths
+        .into_iter()
+        .enumerate()
+        .map(|(number, path)| tokio::spawn(write(daemon.visitor(), path, number, said.clone(), stop.clone(), count.clone())))
+        .collect();
+    for kill in 0..KILLS {
+        // Each time at another moment: after so many more acknowledged messages, in the middle of whatever is going on then.
+        let wanted = count.load(Ordering::Relaxed) + 20 + kill * 7 % 50;
+        eventually(SOON, || async { (count.load(Ordering::Relaxed) >= wanted).then_some(()) }).await;
+        daemon.kill();
+        daemon.restart().await;
+        if kill % 10 == 9 {
+            check(&admin, &conversations, &said).await;
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    // What was stored without its answer being heard is at most the last message of each client.
+    let (stored_at_last, acknowledged) = (check(&admin, &conversations, &said).await, said.lock().unwrap().len());
+    assert!(stored_at_last <= acknowledged + CLIENTS, "{stored_at_last} stored, {acknowledged} acknowledged");
+    let mut wanted: BTreeSet<String> = BTreeSet::new();
+    for conversation in &conversations {
+        wanted.extend(stored(&admin, *conversation).await.iter().map(|row| row["source_id"].as_str().unwrap().to_owned()));
+    }
+    // Each message was told under one id, however often; each was told.
+    let ids = eventually(Duration::from_secs(120), || async {
+        let mut ids: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for received in receiver.received().iter().filter(|received| received.json["event"] == "message_created") {
+            let id = received.header("webhook-id").unwrap().to_owned();
+            assert_eq!(received.header("x-chatwoot-delivery"), Some(id.as_str()));
+            ids.entry(received.json["source_id"].as_str().unwrap().to_owned()).or_default().insert(id);
+        }
+        (ids.len() >= wanted.len()).then_some(ids)
+    })
+    .await;
+    assert_eq!(ids.keys().cloned().collect::<BTreeSet<_>>(), wanted);
+    assert!(ids.values().all(|ids| ids.len() == 1), "one message was told under several ids");
+}
+
+#[tokio::test]
+async fn a_request_repeated_with_its_key_after_a_kill_is_stored_once() {
+    let mut daemon = Daemon::start().await;
+    let admin = daemon.client();
+    let inbox = admin.post(admin.a("/inboxes"), json!({ "name": "App", "channel": { "type": "api" } })).await.expect(200);
+    let contacts = format!("/public/api/v1/inboxes/{}/contacts", inbox.str("/inbox_identifier"));
+    let contact = daemon.visitor().post(&contacts, json!({ "identifier": "ada" })).await.expect(200);
+    let opened = format!("{contacts}/{}/conversations", contact.str("/source_id"));
+    let conversation = daemon.visitor().post(&opened, json!({})).await.expect(200).id("/id");
+    let path = admin.a(&format!("/conversations/{conversation}/messages"));
+    let post = |key: &str, content: &str| {
+        let request = admin.request(reqwest::Method::POST, &path).header("Idempotency-Key", key).json(&json!({ "content": content }));
+        let admin = admin.clone();
+        async move { admin.answer(request).await }
+    };
+    let first = post("k1", "hello").await.expect(200);
+    daemon.kill();
+    daemon.restart().await;
+    let again = post("k1", "hello").await.expect(200);
+    assert_eq!(again.body, first.body, "the first answer is given again");
+    post("k1", "something else").await.expect(422);
+    assert_ne!(post("k2", "hello").await.expect(200).id("/id"), first.id("/id"), "another key is another request");
+    assert_eq!(stored(&admin, conversation).await.len(), 2);
+}
