@@ -96,6 +96,7 @@ pub fn new_row(vault: &Vault, account_id: i64, name: &str, settings: &ChannelSet
         lock_to_single_conversation: ActiveValue::Set(false),
         sender_name_type: ActiveValue::Set(SenderNameType::Friendly),
         business_name: ActiveValue::Set(None),
+        agent_bot_id: ActiveValue::Set(None),
         deleted_at: ActiveValue::Set(None),
         created_at: ActiveValue::Set(now),
         updated_at: ActiveValue::Set(now),

@@ -183,6 +183,7 @@ async fn insert_conversation(db: &impl ConnectionTrait, number: i64) -> anyhow::
         status: conversation::Status::Open,
         priority: None,
         assignee_id: None,
+        assignee_agent_bot_id: None,
         team_id: None,
         labels: json!([]),
         unread_count: 0,

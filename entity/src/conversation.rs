@@ -21,6 +21,9 @@ pub struct Model {
     pub priority: Option<Priority>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assignee_id: Option<i64>,
+    /// The bot that has it; then no user does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignee_agent_bot_id: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team_id: Option<i64>,
     /// Titles of the labels set.

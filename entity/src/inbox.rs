@@ -40,6 +40,8 @@ pub struct Model {
     pub lock_to_single_conversation: bool,
     pub sender_name_type: SenderNameType,
     pub business_name: Option<String>,
+    /// The bot that answers first, if one does.
+    pub agent_bot_id: Option<i64>,
     /// Deleted inboxes stay as rows, since their conversations stay.
     pub deleted_at: Option<DateTimeUtc>,
     pub created_at: DateTimeUtc,

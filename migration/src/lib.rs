@@ -1,13 +1,15 @@
 //! The migrations, oldest first. Each names its own tables and never looks at today's entities, so that it keeps meaning the same.
 pub use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait};
 
+mod columns;
 mod m20261121_000001_spine;
+mod m20261121_000002_desk;
 
 /// All migrations in order.
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_spine::Migration)]
+        vec![Box::new(m20261121_000001_spine::Migration), Box::new(m20261121_000002_desk::Migration)]
     }
 }

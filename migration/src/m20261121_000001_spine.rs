@@ -1,6 +1,7 @@
 //! The spine: who may sign in, inboxes, contacts, conversations, messages, and what they cause.
 //!
 //! Rows of the tables without `big_pk_auto` get their ids from the one writer, which keeps ids in the order of the commits.
+use crate::columns::{given_pk, table, time, time_null};
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
 
@@ -308,26 +309,4 @@ fn tables() -> Vec<TableCreateStatement> {
             .col(time("created_at"))
             .take(),
     ]
-}
-
-fn table<const N: usize>(name: &'static str, columns: [ColumnDef; N]) -> TableCreateStatement {
-    let mut table = Table::create();
-    table.table(name);
-    for column in columns {
-        table.col(column);
-    }
-    table
-}
-
-/// A key that the writer gives.
-fn given_pk(name: &'static str) -> ColumnDef {
-    big_integer(name).primary_key().take()
-}
-
-fn time(name: &'static str) -> ColumnDef {
-    timestamp_with_time_zone(name)
-}
-
-fn time_null(name: &'static str) -> ColumnDef {
-    timestamp_with_time_zone_null(name)
 }
