@@ -1,4 +1,5 @@
-//! What every request needs and changes rarely: accounts, users, inboxes with their members, webhooks. In memory, whole.
+//! What every request needs and changes rarely: accounts, users, inboxes and teams with their members, webhooks. In
+//! memory, whole.
 //!
 //! A [`Snapshot`] never changes; whoever commits an administrative change calls [`Catalog::reload`] before it answers, and
 //! everyone sees the new snapshot. So a message on its way reads none of this from the database.
@@ -9,7 +10,7 @@ use crate::message::UserCard;
 use crate::secret::{CannotOpen, Secret, Vault};
 use arc_swap::ArcSwap;
 use entity::account_user::{Availability, Role};
-use entity::{access_token, account, account_user, blob, inbox, inbox_member, user, webhook};
+use entity::{access_token, account, account_user, blob, inbox, inbox_member, team, team_member, user, webhook};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -72,7 +73,7 @@ impl Catalog {
     }
 }
 
-/// Accounts, users, inboxes and webhooks as they were at one moment.
+/// Accounts, users, inboxes, teams and webhooks as they were at one moment.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     accounts: HashMap<i64, Arc<account::Model>>,
@@ -82,6 +83,7 @@ pub struct Snapshot {
     user_by_email: HashMap<String, i64>,
     inboxes: HashMap<i64, Arc<Inbox>>,
     inbox_by_identifier: HashMap<String, i64>,
+    teams: HashMap<i64, Arc<Team>>,
     webhooks: HashMap<i64, Arc<Webhook>>,
 }
 
@@ -157,6 +159,15 @@ impl Inbox {
     }
 }
 
+/// A team with its members.
+#[derive(Debug)]
+pub struct Team {
+    /// The row.
+    pub row: team::Model,
+    /// Users who belong to it, by id.
+    pub members: Vec<i64>,
+}
+
 /// A webhook, its secret opened.
 #[derive(Debug)]
 pub struct Webhook {
@@ -228,6 +239,18 @@ impl Snapshot {
         self.inboxes.values().filter(|inbox| !inbox.is_deleted())
     }
 
+    /// A team.
+    pub fn team(&self, id: i64) -> Option<&Arc<Team>> {
+        self.teams.get(&id)
+    }
+
+    /// The teams of an account, by id.
+    pub fn teams_of(&self, account_id: i64) -> Vec<&Arc<Team>> {
+        let mut teams: Vec<_> = self.teams.values().filter(|team| team.row.account_id == account_id).collect();
+        teams.sort_unstable_by_key(|team| team.row.id);
+        teams
+    }
+
     /// A webhook.
     pub fn webhook(&self, id: i64) -> Option<&Arc<Webhook>> {
         self.webhooks.get(&id)
@@ -247,6 +270,7 @@ impl Snapshot {
         }
         snapshot.load_users(db, files).await?;
         snapshot.load_inboxes(db, vault, files).await?;
+        snapshot.load_teams(db).await?;
         for row in webhook::Entity::find().all(&db.read).await? {
             let secret = open(vault, "webhooks.secret", &row.secret_sealed, &format!("webhook {}", row.id))?;
             let subscriptions = serde_json::from_value(row.subscriptions.clone()).unwrap_or_default();
@@ -307,6 +331,18 @@ impl Snapshot {
                 row,
             };
             self.inboxes.insert(inbox.row.id, Arc::new(inbox));
+        }
+        Ok(())
+    }
+
+    async fn load_teams(&mut self, db: &Db) -> Result<(), CatalogError> {
+        let mut members: HashMap<i64, Vec<i64>> = HashMap::new();
+        for member in team_member::Entity::find().order_by_asc(team_member::Column::UserId).all(&db.read).await? {
+            members.entry(member.team_id).or_default().push(member.user_id);
+        }
+        for row in team::Entity::find().all(&db.read).await? {
+            let members = members.remove(&row.id).unwrap_or_default();
+            self.teams.insert(row.id, Arc::new(Team { row, members }));
         }
         Ok(())
     }
