@@ -104,7 +104,7 @@ pub fn new_row(vault: &Vault, account_id: i64, name: &str, settings: &ChannelSet
 }
 
 /// Monday to Friday from 9 to 17, closed on Saturday and Sunday (contract, section 2, Inboxes).
-fn default_working_hours() -> Value {
+pub fn default_working_hours() -> Value {
     let day = |day_of_week: i32| match day_of_week {
         0 | 6 => json!({
             "day_of_week": day_of_week, "closed_all_day": true, "open_hour": null, "open_minutes": null, "close_hour": null,

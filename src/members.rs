@@ -1,11 +1,20 @@
 //! Creates accounts' members: users with their access tokens and places. Used by the first start, the command line and the API.
+use crate::http::ask::tell;
+use crate::http::error::ApiResult;
 use crate::http::profiles::new_user;
 use crate::http::render::ACCESS_TOKEN;
+use actors::conversation::Command;
+use actors::conversation::rules::{By, Change};
+use actors::message::Key;
 use actors::secret::{Vault, hash, random_token};
+use actors::system::Handles;
 use entity::account_user::{Availability, Role};
-use entity::{access_token, account, account_user, user};
-use sea_orm::{ActiveModelTrait, ActiveValue, ConnectionTrait, DbErr, EntityTrait};
+use entity::conversation::Status;
+use entity::{access_token, account, account_user, contact_inbox, conversation, user};
+use futures_util::{StreamExt, TryStreamExt};
+use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::json;
+use std::collections::HashMap;
 
 /// A member to be created.
 pub struct NewMember {
@@ -93,4 +102,53 @@ pub async fn give_place(db: &impl ConnectionTrait, user_id: i64, place: NewPlace
         updated_at: ActiveValue::Set(now),
     };
     row.insert(db).await
+}
+
+/// How many conversations are released at once: enough for the writer to commit them in groups.
+const RELEASED_AT_ONCE: usize = 64;
+
+/// Makes the conversations of somebody who has left an account nobody's.
+///
+/// # Errors
+/// If the database fails or a conversation does not answer; what was released stays released.
+pub async fn release_conversations(handles: &Handles, account_id: i64, user_id: i64, by: By) -> ApiResult<()> {
+    // Deleted inboxes have conversations as well; the index begins with inbox and status.
+    let inboxes: Vec<i64> = entity::inbox::Entity::find()
+        .select_only()
+        .column(entity::inbox::Column::Id)
+        .filter(entity::inbox::Column::AccountId.eq(account_id))
+        .into_tuple()
+        .all(&handles.db.read)
+        .await?;
+    let statuses = [Status::Open, Status::Resolved, Status::Pending, Status::Snoozed];
+    let mut after = 0;
+    loop {
+        let page: Vec<(i64, i64, i64)> = conversation::Entity::find()
+            .select_only()
+            .columns([conversation::Column::Id, conversation::Column::InboxId, conversation::Column::ContactInboxId])
+            .filter(conversation::Column::InboxId.is_in(inboxes.clone()))
+            .filter(conversation::Column::Status.is_in(statuses))
+            .filter(conversation::Column::AssigneeId.eq(user_id))
+            .filter(conversation::Column::Id.gt(after))
+            .order_by_asc(conversation::Column::Id)
+            .limit(500)
+            .into_tuple()
+            .all(&handles.db.read)
+            .await?;
+        let Some((last, ..)) = page.last() else { return Ok(()) };
+        after = *last;
+        let identities: Vec<(i64, String)> = contact_inbox::Entity::find()
+            .select_only()
+            .columns([contact_inbox::Column::Id, contact_inbox::Column::SourceId])
+            .filter(contact_inbox::Column::Id.is_in(page.iter().map(|(_, _, identity)| *identity)))
+            .into_tuple()
+            .all(&handles.db.read)
+            .await?;
+        let identities: HashMap<i64, String> = identities.into_iter().collect();
+        let releases = page.into_iter().filter_map(|(conversation_id, inbox_id, identity)| {
+            let key = Key { inbox_id, source_id: identities.get(&identity)?.clone() };
+            Some(tell(handles, key, Command::Change { conversation_id, by: by.clone(), change: Change::Assignee(None) }))
+        });
+        futures_util::stream::iter(releases).buffer_unordered(RELEASED_AT_ONCE).try_for_each(async |_| Ok(())).await?;
+    }
 }

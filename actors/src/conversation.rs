@@ -7,7 +7,7 @@ mod command;
 mod load;
 pub mod rules;
 
-pub use command::{Command, ContactChanged, ConversationError, Draft, Idle, Incoming, Open, Outcome, Say, Target};
+pub use command::{Command, ContactChanged, ConversationError, Draft, Forget, Idle, Incoming, Open, Outcome, Say, Target};
 
 use crate::catalog::{Catalog, Inbox};
 use crate::db::Db;
@@ -106,6 +106,14 @@ impl Handler<ContactChanged> for ConversationActor {
         if let Some(person) = self.state.person.as_mut().filter(|person| person.contact.id == contact.id) {
             person.contact = contact;
         }
+    }
+}
+
+impl Handler<Forget> for ConversationActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Forget, _: &mut Self::Context) {
+        self.state = State::default();
     }
 }
 

@@ -92,10 +92,19 @@ impl Hub {
 
     /// Tells the users of an account who is there.
     pub fn publish_presence(&self, account_id: i64) {
+        self.send_to_users(account_id, || self.presence_frame(account_id, true));
+    }
+
+    /// Tells the users of an account which of its lists they must read again (contract, section 7).
+    pub fn publish_cache_keys(&self, account_id: i64, cache_keys: &Value) {
+        let data = json!({ "account_id": account_id, "cache_keys": cache_keys });
+        self.send_to_users(account_id, || frame("account.cache_invalidated", data.clone()));
+    }
+
+    fn send_to_users(&self, account_id: i64, render: impl Fn() -> Bytes) {
         let catalog = self.catalog.now();
         let users = catalog.users_of(account_id);
-        let listeners = users.iter().map(|user| Listener::User { account_id, user_id: user.row.id });
-        self.send(listeners, || self.presence_frame(account_id, true));
+        self.send(users.iter().map(|user| Listener::User { account_id, user_id: user.row.id }), render);
     }
 
     /// The frame that says who is there; contacts are told of users only.

@@ -16,7 +16,7 @@ pub struct Model {
     pub username: Option<String>,
     /// `create`, `update`, `destroy`, `sign_in`, `sign_out`.
     pub action: String,
-    /// Field → [before, after]; never a secret.
+    /// Field → [before, after] of an update, field → value of what came or went; never a secret.
     pub audited_changes: Json,
     pub remote_address: Option<String>,
     pub created_at: DateTimeUtc,

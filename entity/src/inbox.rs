@@ -2,7 +2,7 @@
 use sea_orm::entity::prelude::*;
 
 /// One connection between a channel and the desk.
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, serde::Serialize)]
 #[sea_orm(table_name = "inboxes")]
 pub struct Model {
     #[sea_orm(primary_key)]

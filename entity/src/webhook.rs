@@ -2,7 +2,7 @@
 use sea_orm::entity::prelude::*;
 
 /// One subscribed endpoint; unique on account and url.
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, serde::Serialize)]
 #[sea_orm(table_name = "webhooks")]
 pub struct Model {
     #[sea_orm(primary_key)]

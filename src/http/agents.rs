@@ -1,15 +1,18 @@
-//! The members of an account.
+//! The members of an account. One administrator always stays.
 use super::auth::{Administrator, Agent};
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
-use super::{fields, render};
-use crate::members::{NewMember, NewPlace, create_user, give_place};
+use super::{audit, cache_keys, fields, render};
+use crate::members::{NewMember, NewPlace, create_user, give_place, release_conversations};
 use crate::password;
 use actix_web::{HttpResponse, web};
+use actors::catalog::Snapshot;
 use actors::system::Handles;
 use entity::account_user::{self, Availability, Role};
-use entity::{inbox_member, user};
-use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, TransactionTrait};
+use entity::{inbox_member, team_member, user};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, TransactionTrait,
+};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -46,10 +49,9 @@ pub async fn list(handles: web::Data<Handles>, agent: Agent) -> HttpResponse {
 #[utoipa::path(post, path = "", tag = "Agents", request_body = AgentFields, responses((status = 200, description = "the agent"), (status = 422, description = "a field is wrong")))]
 pub async fn create(handles: web::Data<Handles>, administrator: Administrator, body: Body<AgentFields>) -> ApiResult<HttpResponse> {
     let (fields, account_id) = (body.value, administrator.0.account.id);
-    let email = fields.email.as_deref().and_then(fields::email_address).ok_or_else(|| ApiError::invalid("email", "Email is invalid"))?;
+    let email = checked_address(fields.email.as_deref().unwrap_or_default(), "email")?;
     let role = fields.role.ok_or_else(|| ApiError::invalid("role", "Role must be agent or administrator"))?;
-    let known = handles.catalog.now().user_by_email(&email).cloned();
-    if known.as_ref().is_some_and(|user| user.place(account_id).is_some()) {
+    if is_member(&handles.catalog.now(), &email, account_id) {
         return Err(ApiError::invalid("email", "Email has already been taken"));
     }
     if let Some(words) = fields.password.as_deref().and_then(password::refusal) {
@@ -59,15 +61,6 @@ pub async fn create(handles: web::Data<Handles>, administrator: Administrator, b
         Some(password) => Some(web::block(move || password::hash(&password)).await.map_err(ApiError::failed)?.map_err(ApiError::failed)?),
         None => None,
     };
-    let transaction = handles.db.write.begin().await?;
-    let user_id = match known {
-        Some(user) => user.row.id,
-        None => {
-            let name = fields.name.filter(|name| !name.trim().is_empty());
-            let name = name.unwrap_or_else(|| email.split('@').next().unwrap_or_default().to_owned());
-            create_user(&transaction, &handles.vault, NewMember { email, name, password_hash, access_token: None }).await?.0.id
-        }
-    };
     let place = NewPlace {
         account_id,
         role,
@@ -75,13 +68,56 @@ pub async fn create(handles: web::Data<Handles>, administrator: Administrator, b
         availability: fields.availability.unwrap_or(Availability::Online),
         auto_offline: fields.auto_offline.unwrap_or(true),
     };
-    give_place(&transaction, user_id, place).await?;
+    let transaction = handles.db.write.begin().await?;
+    let user_id = add(&transaction, &handles, &administrator, Invited { email, name: fields.name, password_hash, place }).await?;
     transaction.commit().await?;
     answer(&handles, user_id, account_id).await
 }
 
+/// Who is to become agents.
+#[derive(Deserialize, ToSchema)]
+pub struct Invitations {
+    #[serde(default)]
+    emails: Vec<String>,
+}
+
+impl Request for Invitations {}
+
+/// The most addresses of one request.
+const INVITATION_LIMIT: usize = 100;
+
+/// Adds several agents by their addresses; who is a member already stays as he is. All of them, or none.
+#[utoipa::path(post, path = "", tag = "Agents", request_body = Invitations, responses((status = 200, description = "added"), (status = 422, description = "an address is wrong")))]
+pub async fn bulk_create(handles: web::Data<Handles>, administrator: Administrator, body: Body<Invitations>) -> ApiResult<HttpResponse> {
+    let account_id = administrator.0.account.id;
+    if body.value.emails.is_empty() || body.value.emails.len() > INVITATION_LIMIT {
+        return Err(ApiError::invalid("emails", format!("emails: expected 1 to {INVITATION_LIMIT} addresses")));
+    }
+    let mut emails = Vec::new();
+    for email in body.value.emails {
+        let email = checked_address(&email, "emails")?;
+        if !emails.contains(&email) && !is_member(&handles.catalog.now(), &email, account_id) {
+            emails.push(email);
+        }
+    }
+    let transaction = handles.db.write.begin().await?;
+    for email in emails {
+        let place = NewPlace {
+            account_id,
+            role: Role::Agent,
+            inviter_id: Some(administrator.0.user.row.id),
+            availability: Availability::Online,
+            auto_offline: true,
+        };
+        add(&transaction, &handles, &administrator, Invited { email, name: None, password_hash: None, place }).await?;
+    }
+    transaction.commit().await?;
+    handles.catalog.reload().await?;
+    Ok(HttpResponse::Ok().finish())
+}
+
 /// Changes a member's role, availability or name.
-#[utoipa::path(patch, path = "", tag = "Agents", request_body = AgentFields, responses((status = 200, description = "the agent"), (status = 404, description = "no such agent")))]
+#[utoipa::path(patch, path = "", tag = "Agents", request_body = AgentFields, responses((status = 200, description = "the agent"), (status = 404, description = "no such agent"), (status = 422, description = "one administrator must stay")))]
 pub async fn update(
     handles: web::Data<Handles>,
     administrator: Administrator,
@@ -89,7 +125,6 @@ pub async fn update(
     body: Body<AgentFields>,
 ) -> ApiResult<HttpResponse> {
     let (fields, (account_id, user_id)) = (body.value, path.into_inner());
-    let _ = administrator;
     let user = handles.catalog.now().user(user_id).cloned().ok_or_else(ApiError::not_found)?;
     let place = user.place(account_id).ok_or_else(ApiError::not_found)?;
     let transaction = handles.db.write.begin().await?;
@@ -104,7 +139,11 @@ pub async fn update(
         row.auto_offline = ActiveValue::Set(auto_offline);
     }
     row.updated_at = ActiveValue::Set(entity::now());
-    row.update(&transaction).await?;
+    let after = row.update(&transaction).await?;
+    if after.role != Role::Administrator {
+        keep_an_administrator(&transaction, account_id).await?;
+    }
+    audit::updated(&transaction, &administrator.0.author(), ("AccountUser", place.id), place, &after).await?;
     if let Some(name) = fields.name.filter(|name| !name.trim().is_empty()) {
         let row = user::ActiveModel { name: ActiveValue::Set(name), ..user.row.clone().into_active_model() };
         row.update(&transaction).await?;
@@ -114,8 +153,8 @@ pub async fn update(
     answer(&handles, user_id, account_id).await
 }
 
-/// Takes a member out of the account and its inboxes; the user and what he wrote stay.
-#[utoipa::path(delete, path = "", tag = "Agents", responses((status = 200, description = "removed"), (status = 404, description = "no such agent")))]
+/// Takes a member out of the account, its inboxes and teams; his conversations are nobody's then. The user and what he wrote stay.
+#[utoipa::path(delete, path = "", tag = "Agents", responses((status = 200, description = "removed"), (status = 404, description = "no such agent"), (status = 422, description = "one administrator must stay")))]
 pub async fn remove(handles: web::Data<Handles>, administrator: Administrator, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
     let (account_id, user_id) = path.into_inner();
     let catalog = handles.catalog.now();
@@ -125,16 +164,69 @@ pub async fn remove(handles: web::Data<Handles>, administrator: Administrator, p
         return Err(ApiError::unprocessable("You cannot remove yourself"));
     }
     let inboxes = catalog.inboxes_of(account_id).into_iter().map(|inbox| inbox.row.id);
+    let teams = catalog.teams_of(account_id).into_iter().map(|team| team.row.id);
     let transaction = handles.db.write.begin().await?;
     inbox_member::Entity::delete_many()
         .filter(inbox_member::Column::UserId.eq(user_id))
         .filter(inbox_member::Column::InboxId.is_in(inboxes))
         .exec(&transaction)
         .await?;
+    team_member::Entity::delete_many()
+        .filter(team_member::Column::UserId.eq(user_id))
+        .filter(team_member::Column::TeamId.is_in(teams))
+        .exec(&transaction)
+        .await?;
     account_user::Entity::delete_by_id(place.id).exec(&transaction).await?;
+    keep_an_administrator(&transaction, account_id).await?;
+    audit::destroyed(&transaction, &administrator.0.author(), ("AccountUser", place.id), place).await?;
     transaction.commit().await?;
     handles.catalog.reload().await?;
+    cache_keys::changed(&handles, account_id).await?;
+    release_conversations(&handles, account_id, user_id, administrator.0.by()).await?;
     Ok(HttpResponse::Ok().finish())
+}
+
+/// Somebody who becomes a member.
+struct Invited {
+    email: String,
+    name: Option<String>,
+    password_hash: Option<String>,
+    place: NewPlace,
+}
+
+async fn add(db: &DatabaseTransaction, handles: &Handles, administrator: &Administrator, invited: Invited) -> ApiResult<i64> {
+    let Invited { email, name, password_hash, place } = invited;
+    let known = handles.catalog.now().user_by_email(&email).map(|user| user.row.id);
+    let user_id = match known {
+        Some(id) => id,
+        None => {
+            let name = name.filter(|name| !name.trim().is_empty());
+            let name = name.unwrap_or_else(|| email.split('@').next().unwrap_or_default().to_owned());
+            create_user(db, &handles.vault, NewMember { email, name, password_hash, access_token: None }).await?.0.id
+        }
+    };
+    let place = give_place(db, user_id, place).await?;
+    audit::created(db, &administrator.0.author(), ("AccountUser", place.id), &place).await?;
+    Ok(user_id)
+}
+
+fn checked_address(email: &str, field: &'static str) -> ApiResult<String> {
+    fields::email_address(email).ok_or_else(|| ApiError::invalid(field, "Email is invalid"))
+}
+
+fn is_member(catalog: &Snapshot, email: &str, account_id: i64) -> bool {
+    catalog.user_by_email(email).is_some_and(|user| user.place(account_id).is_some())
+}
+
+/// Refuses what would leave an account that nobody can administer. Asked in the transaction, after the change.
+async fn keep_an_administrator(db: &DatabaseTransaction, account_id: i64) -> ApiResult<()> {
+    let administrators = account_user::Entity::find()
+        .filter(account_user::Column::AccountId.eq(account_id))
+        .filter(account_user::Column::Role.eq(Role::Administrator));
+    match administrators.one(db).await? {
+        Some(_) => Ok(()),
+        None => Err(ApiError::invalid("role", "The account needs an administrator: this is the last one")),
+    }
 }
 
 async fn answer(handles: &Handles, user_id: i64, account_id: i64) -> ApiResult<HttpResponse> {

@@ -2,6 +2,7 @@
 //!
 //! `api_access_token` in a header (either spelling) or the query decides alone where it is given; otherwise the session
 //! headers access-token, client and uid (contract, section 1).
+use super::audit::Author;
 use super::error::{ApiError, ApiResult};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
@@ -22,6 +23,8 @@ pub struct Caller {
     pub user: Arc<User>,
     /// The session, where there is one.
     pub session: Option<session::Model>,
+    /// Where the request came from.
+    pub remote_address: Option<String>,
 }
 
 /// A user in the account of the path.
@@ -32,6 +35,7 @@ pub struct Agent {
     pub account: Arc<account::Model>,
     /// What the user may do there.
     pub role: Role,
+    remote_address: Option<String>,
     handles: web::Data<Handles>,
 }
 
@@ -50,6 +54,11 @@ impl Agent {
     /// As whoever changes a conversation.
     pub fn by(&self) -> By {
         By::User(self.card(), self.role)
+    }
+
+    /// As whoever changes something in the administration.
+    pub fn author(&self) -> Author {
+        Author::user(self.account.id, &self.user, self.remote_address.clone())
     }
 
     /// Whether the user is an administrator of the account.
@@ -109,7 +118,7 @@ impl FromRequest for Agent {
             if account.status == account::Status::Suspended {
                 return Err(ApiError::unauthorized("Account is suspended"));
             }
-            Ok(Agent { user: caller.user, account, role, handles })
+            Ok(Agent { user: caller.user, account, role, remote_address: caller.remote_address, handles })
         })
     }
 }
@@ -145,7 +154,9 @@ async fn authenticate(request: &HttpRequest) -> ApiResult<Caller> {
     let handles = handles(request)?;
     if let Some(token) = access_token(request) {
         let user = handles.catalog.now().user_by_token(&hash(&token)).cloned();
-        return user.map(|user| Caller { user, session: None }).ok_or_else(|| ApiError::unauthorized("Invalid Access Token"));
+        return user
+            .map(|user| Caller { user, session: None, remote_address: remote_address(request) })
+            .ok_or_else(|| ApiError::unauthorized("Invalid Access Token"));
     }
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty());
     let signed_out = || ApiError::unauthorized("You need to sign in or sign up before continuing.");
@@ -160,7 +171,12 @@ async fn authenticate(request: &HttpRequest) -> ApiResult<Caller> {
         .await?;
     // What is compared are hashes, so how long it takes tells nothing of the token.
     let session = found.filter(|session| session.token_hash == hash(token) && session.expires_at > entity::now()).ok_or_else(signed_out)?;
-    Ok(Caller { user, session: Some(session) })
+    Ok(Caller { user, session: Some(session), remote_address: remote_address(request) })
+}
+
+/// Where a request came from.
+pub fn remote_address(request: &HttpRequest) -> Option<String> {
+    request.peer_addr().map(|address| address.ip().to_string())
 }
 
 fn access_token(request: &HttpRequest) -> Option<String> {

@@ -2,25 +2,20 @@
 use super::auth::{Administrator, Agent};
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
-use super::{ask::ask, fields, render};
-use crate::inboxes::{add_members, is_managed_by_file, new_row, sealed, set_members, updated, webhook_url};
+use super::{ask::ask, audit, cache_keys, fields, render, uploads};
+use crate::inboxes::{default_working_hours, is_managed_by_file, new_row, sealed, updated, webhook_url};
+use crate::working_hours;
 use actix_web::{HttpResponse, web};
 use actors::catalog::Inbox;
 use actors::channel::ChannelSettings;
-use actors::inbox::{Connection, Look, Reconnect, State};
+use actors::inbox::Reconnect;
 use actors::secret::random_token;
 use actors::supervisor::{Find, Reconcile};
 use actors::system::Handles;
-use actors::wire::{iso, iso_or_null};
-use chrono::{DateTime, Utc};
-use entity::delivery::{DeliveryStatus, EndpointKind};
-use entity::inbox::SenderNameType;
-use entity::message::MessageType;
-use entity::{conversation, delivery, inbox, inbox_member, message, outgoing, parked_message};
+use entity::inbox::{self, SenderNameType};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    TransactionTrait,
+    ActiveModelTrait, ActiveValue, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, TransactionTrait,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -112,9 +107,16 @@ pub async fn create(handles: web::Data<Handles>, administrator: Administrator, b
     let settings = updated(&blank, &given, render::BLANK).map_err(wrong_channel)?;
     check_webhook(&handles, &settings).await?;
     let mut row = new_row(&handles.vault, administrator.0.account.id, name.trim(), &settings);
-    apply(&mut row, fields)?;
-    let stored = row.insert(&handles.db.write).await?;
-    answer(&handles, stored.id).await
+    apply(&mut row, None, fields)?;
+    let (agent, avatar) = (administrator.0, uploads::avatar(body.files)?);
+    let transaction = handles.db.write.begin().await?;
+    if let Some(avatar) = avatar {
+        row.avatar_blob_id = ActiveValue::Set(Some(uploads::store(&transaction, agent.account.id, agent.user.row.id, avatar).await?.id));
+    }
+    let stored = row.insert(&transaction).await?;
+    audit::created(&transaction, &agent.author(), ("Inbox", stored.id), &stored).await?;
+    transaction.commit().await?;
+    answer(&handles, &stored).await
 }
 
 /// Changes an inbox; only a change of the channel's settings restarts its session.
@@ -139,22 +141,34 @@ pub async fn update(
         check_webhook(&handles, &settings).await?;
         row.channel_settings = ActiveValue::Set(sealed(&handles.vault, &settings));
     }
-    apply(&mut row, fields)?;
-    row.updated_at = ActiveValue::Set(entity::now());
-    row.update(&handles.db.write).await?;
-    answer(&handles, inbox.row.id).await
+    apply(&mut row, Some(&inbox.row), fields)?;
+    let (agent, avatar) = (administrator.0, uploads::avatar(body.files)?);
+    let transaction = handles.db.write.begin().await?;
+    if let Some(avatar) = avatar {
+        row.avatar_blob_id = ActiveValue::Set(Some(uploads::store(&transaction, agent.account.id, agent.user.row.id, avatar).await?.id));
+    }
+    let after = store(transaction, &agent, &inbox.row, row).await?;
+    if after.avatar_blob_id != inbox.row.avatar_blob_id
+        && let Some(replaced) = inbox.row.avatar_blob_id
+    {
+        uploads::discard(&handles, replaced).await?;
+    }
+    answer(&handles, &after).await
 }
 
 /// Deletes an inbox; its conversations stay, for administrators.
 #[utoipa::path(delete, path = "", tag = "Inboxes", responses((status = 200, description = "deleted"), (status = 404, description = "no such inbox")))]
 pub async fn remove(handles: web::Data<Handles>, administrator: Administrator, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
     let inbox = editable(&administrator, path.1)?;
+    let transaction = handles.db.write.begin().await?;
     inbox::Entity::update_many()
         .col_expr(inbox::Column::DeletedAt, Expr::value(entity::now()))
         .filter(inbox::Column::Id.eq(inbox.row.id))
-        .exec(&handles.db.write)
+        .exec(&transaction)
         .await?;
-    apply_changes(&handles).await?;
+    audit::destroyed(&transaction, &administrator.0.author(), ("Inbox", inbox.row.id), &inbox.row).await?;
+    transaction.commit().await?;
+    apply_changes(&handles, inbox.row.account_id).await?;
     Ok(HttpResponse::Ok().json(json!({ "message": "The inbox is deleted. Its conversations stay, for administrators." })))
 }
 
@@ -166,12 +180,27 @@ pub async fn reset_secret(
     path: web::Path<(i64, i64)>,
 ) -> ApiResult<HttpResponse> {
     let inbox = living(administrator.0.visible_inbox(path.1)?)?;
-    inbox::Entity::update_many()
-        .col_expr(inbox::Column::SecretSealed, Expr::value(handles.vault.seal("inboxes.secret", &random_token())))
-        .filter(inbox::Column::Id.eq(inbox.row.id))
-        .exec(&handles.db.write)
-        .await?;
-    answer(&handles, inbox.row.id).await
+    let mut row = inbox.row.clone().into_active_model();
+    row.secret_sealed = ActiveValue::Set(handles.vault.seal("inboxes.secret", &random_token()));
+    let after = store(handles.db.write.begin().await?, &administrator.0, &inbox.row, row).await?;
+    answer(&handles, &after).await
+}
+
+/// Takes the picture away.
+#[utoipa::path(delete, path = "", tag = "Inboxes", responses((status = 200, description = "removed"), (status = 404, description = "no such inbox")))]
+pub async fn remove_avatar(
+    handles: web::Data<Handles>,
+    administrator: Administrator,
+    path: web::Path<(i64, i64)>,
+) -> ApiResult<HttpResponse> {
+    let inbox = editable(&administrator, path.1)?;
+    let Some(avatar) = inbox.row.avatar_blob_id else { return Ok(HttpResponse::Ok().finish()) };
+    let mut row = inbox.row.clone().into_active_model();
+    row.avatar_blob_id = ActiveValue::Set(None);
+    store(handles.db.write.begin().await?, &administrator.0, &inbox.row, row).await?;
+    uploads::discard(&handles, avatar).await?;
+    apply_changes(&handles, inbox.row.account_id).await?;
+    Ok(HttpResponse::Ok().finish())
 }
 
 /// Tries to connect again now.
@@ -184,184 +213,8 @@ pub async fn reconnect(handles: web::Data<Handles>, administrator: Administrator
     Ok(HttpResponse::Ok().finish())
 }
 
-/// How the inbox is doing.
-#[utoipa::path(get, path = "", tag = "Inboxes", responses((status = 200, description = "state, since, session, failures, last_error, last_inbound_at, last_outbound_at, backlog")))]
-pub async fn health(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
-    let inbox = living(agent.visible_inbox(path.1)?)?;
-    let running = ask(&handles.supervisor, Find(inbox.row.id)).await?;
-    let connection = match running {
-        Some(actor) => ask(&actor, Look).await?,
-        None => Connection {
-            state: State::Disabled,
-            since: inbox.row.updated_at,
-            session: 0,
-            failures: 0,
-            last_error: None,
-            last_error_at: None,
-        },
-    };
-    let (count, oldest) = backlog(&handles, &inbox).await?;
-    let parked = parked_message::Entity::find().filter(parked_message::Column::InboxId.eq(inbox.row.id)).count(&handles.db.read).await?;
-    Ok(HttpResponse::Ok().json(json!({
-        "state": connection.state.name(),
-        "since": iso(connection.since),
-        "session": connection.session,
-        "failures": connection.failures,
-        "last_error": connection.last_error,
-        "last_error_at": iso_or_null(connection.last_error_at),
-        "last_inbound_at": iso_or_null(last_message(&handles, inbox.row.id, MessageType::Incoming).await?),
-        "last_outbound_at": iso_or_null(last_message(&handles, inbox.row.id, MessageType::Outgoing).await?),
-        "backlog": { "count": count, "oldest_age_seconds": oldest.map(|oldest| (entity::now() - oldest).num_seconds().max(0)) },
-        "parked": parked,
-    })))
-}
-
-/// What waits to leave: messages to be sent, or events for the inbox's webhook.
-async fn backlog(handles: &Handles, inbox: &Inbox) -> ApiResult<(i64, Option<DateTime<Utc>>)> {
-    let db = &handles.db.read;
-    let waiting: Option<(i64, Option<DateTime<Utc>>)> = match inbox.webhook_url() {
-        Some(_) => {
-            delivery::Entity::find()
-                .select_only()
-                .column_as(delivery::Column::Id.count(), "waiting")
-                .column_as(delivery::Column::CreatedAt.min(), "oldest")
-                .filter(delivery::Column::Endpoint.eq(EndpointKind::Inbox))
-                .filter(delivery::Column::EndpointId.eq(inbox.row.id))
-                .filter(delivery::Column::Status.eq(DeliveryStatus::Queued))
-                .into_tuple()
-                .one(db)
-                .await?
-        }
-        None => {
-            outgoing::Entity::find()
-                .select_only()
-                .column_as(outgoing::Column::MessageId.count(), "waiting")
-                .column_as(outgoing::Column::CreatedAt.min(), "oldest")
-                .filter(outgoing::Column::InboxId.eq(inbox.row.id))
-                .into_tuple()
-                .one(db)
-                .await?
-        }
-    };
-    Ok(waiting.unwrap_or_default())
-}
-
-/// When the last message of a kind was stored, looked for in the conversations that were active last.
-async fn last_message(handles: &Handles, inbox_id: i64, kind: MessageType) -> ApiResult<Option<DateTime<Utc>>> {
-    let active: Vec<i64> = conversation::Entity::find()
-        .select_only()
-        .column(conversation::Column::Id)
-        .filter(conversation::Column::InboxId.eq(inbox_id))
-        .order_by_desc(conversation::Column::LastActivityAt)
-        .limit(20)
-        .into_tuple()
-        .all(&handles.db.read)
-        .await?;
-    let last: Option<Option<DateTime<Utc>>> = message::Entity::find()
-        .select_only()
-        .column_as(message::Column::CreatedAt.max(), "last")
-        .filter(message::Column::ConversationId.is_in(active))
-        .filter(message::Column::MessageType.eq(kind))
-        .into_tuple()
-        .one(&handles.db.read)
-        .await?;
-    Ok(last.flatten())
-}
-
-/// Which agents work in an inbox.
-#[derive(Deserialize, ToSchema)]
-pub struct Members {
-    #[serde(deserialize_with = "fields::id")]
-    inbox_id: i64,
-    #[serde(default, deserialize_with = "fields::ids")]
-    user_ids: Vec<i64>,
-}
-
-impl Request for Members {}
-
-/// The members of an inbox.
-#[utoipa::path(get, path = "", tag = "Inboxes", responses((status = 200, description = "payload: agents")))]
-pub async fn members(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
-    let inbox = living(agent.visible_inbox(path.1)?)?;
-    Ok(members_answer(&handles, &inbox))
-}
-
-/// Adds members.
-#[utoipa::path(post, path = "", tag = "Inboxes", request_body = Members, responses((status = 200, description = "payload: agents")))]
-pub async fn add(handles: web::Data<Handles>, administrator: Administrator, body: Body<Members>) -> ApiResult<HttpResponse> {
-    let (inbox, users) = membership(&handles, &administrator, &body.value)?;
-    let new: Vec<i64> = users.into_iter().filter(|user| !inbox.members.contains(user)).collect();
-    add_members(&handles.db.write, inbox.row.id, &new).await?;
-    changed_members(&handles, inbox.row.id).await
-}
-
-/// Replaces all members.
-#[utoipa::path(patch, path = "", tag = "Inboxes", request_body = Members, responses((status = 200, description = "payload: agents")))]
-pub async fn replace(handles: web::Data<Handles>, administrator: Administrator, body: Body<Members>) -> ApiResult<HttpResponse> {
-    let (inbox, users) = membership(&handles, &administrator, &body.value)?;
-    let transaction = handles.db.write.begin().await?;
-    set_members(&transaction, inbox.row.id, &users).await?;
-    transaction.commit().await?;
-    changed_members(&handles, inbox.row.id).await
-}
-
-/// Takes members out.
-#[utoipa::path(delete, path = "", tag = "Inboxes", request_body = Members, responses((status = 200, description = "removed")))]
-pub async fn remove_members(handles: web::Data<Handles>, administrator: Administrator, body: Body<Members>) -> ApiResult<HttpResponse> {
-    let inbox = editable(&administrator, body.value.inbox_id)?;
-    inbox_member::Entity::delete_many()
-        .filter(inbox_member::Column::InboxId.eq(inbox.row.id))
-        .filter(inbox_member::Column::UserId.is_in(body.value.user_ids))
-        .exec(&handles.db.write)
-        .await?;
-    changed_members(&handles, inbox.row.id).await?;
-    Ok(HttpResponse::Ok().finish())
-}
-
-fn membership(handles: &Handles, administrator: &Administrator, members: &Members) -> ApiResult<(Arc<Inbox>, Vec<i64>)> {
-    let inbox = editable(administrator, members.inbox_id)?;
-    let catalog = handles.catalog.now();
-    let is_stranger = |id: &&i64| catalog.user(**id).is_none_or(|user| user.place(inbox.row.account_id).is_none());
-    if let Some(stranger) = members.user_ids.iter().find(is_stranger) {
-        return Err(ApiError::invalid("user_ids", format!("user_ids: {stranger} is no agent of this account")));
-    }
-    Ok((inbox, members.user_ids.clone()))
-}
-
-async fn changed_members(handles: &Handles, inbox_id: i64) -> ApiResult<HttpResponse> {
-    apply_changes(handles).await?;
-    handles.wakes.assignment.notify_one();
-    let inbox = handles.catalog.now().inbox(inbox_id).cloned().ok_or_else(ApiError::not_found)?;
-    Ok(members_answer(handles, &inbox))
-}
-
-fn members_answer(handles: &Handles, inbox: &Inbox) -> HttpResponse {
-    let shown = render::agents(handles, &handles.catalog.now(), &inbox.members, inbox.row.account_id);
-    HttpResponse::Ok().json(json!({ "payload": shown }))
-}
-
-/// Agents to whom conversations of all these inboxes may be given: their members, and administrators.
-#[utoipa::path(get, path = "", tag = "Inboxes", responses((status = 200, description = "payload: agents")))]
-pub async fn assignable_agents(
-    handles: web::Data<Handles>,
-    agent: Agent,
-    query: web::Query<Vec<(String, String)>>,
-) -> ApiResult<HttpResponse> {
-    let asked = query.iter().filter(|(name, _)| name == "inbox_ids[]" || name == "inbox_ids");
-    let mut common: Option<Vec<i64>> = None;
-    for (_, id) in asked {
-        let id = id.parse().map_err(|_| ApiError::invalid("inbox_ids", "inbox_ids: expected numbers"))?;
-        let viewers = agent.visible_inbox(id)?.viewers.clone();
-        common = Some(match common {
-            None => viewers,
-            Some(before) => before.into_iter().filter(|user| viewers.contains(user)).collect(),
-        });
-    }
-    let shown = render::agents(&handles, &handles.catalog.now(), &common.unwrap_or_default(), agent.account.id);
-    Ok(HttpResponse::Ok().json(json!({ "payload": shown })))
-}
-
-fn apply(row: &mut inbox::ActiveModel, fields: InboxFields) -> ApiResult<()> {
+/// `before` is none for a new inbox.
+fn apply(row: &mut inbox::ActiveModel, before: Option<&inbox::Model>, fields: InboxFields) -> ApiResult<()> {
     let message = |name: &str, text: Option<String>| match text {
         Some(text) if text.chars().count() > MESSAGE_LIMIT => {
             Err(ApiError::invalid(name, format!("{name} is longer than {MESSAGE_LIMIT} characters")))
@@ -375,15 +228,21 @@ fn apply(row: &mut inbox::ActiveModel, fields: InboxFields) -> ApiResult<()> {
         row.out_of_office_message = message("out_of_office_message", away)?;
     }
     if let Some(hours) = fields.working_hours {
-        row.working_hours = ActiveValue::Set(hours.into_iter().map(Value::Object).collect());
+        let week = before.map_or_else(default_working_hours, |before| before.working_hours.clone());
+        let updated =
+            working_hours::updated(&week, hours).map_err(|words| ApiError::invalid("working_hours", format!("working_hours: {words}")))?;
+        row.working_hours = ActiveValue::Set(updated);
     }
     if let Some(config) = fields.auto_assignment_config {
         row.auto_assignment_config = ActiveValue::Set(Value::Object(config));
     }
     if let Some(config) = fields.csat_config {
-        row.csat_config = ActiveValue::Set(Value::Object(config));
+        row.csat_config = ActiveValue::Set(checked_survey(config)?);
     }
     if let Some(timezone) = fields.timezone {
+        if timezone.parse::<chrono_tz::Tz>().is_err() {
+            return Err(ApiError::invalid("timezone", format!("timezone: \"{timezone}\" is no name of the time zone database")));
+        }
         row.timezone = ActiveValue::Set(timezone);
     }
     if let Some(name) = fields.business_name {
@@ -410,6 +269,42 @@ fn apply(row: &mut inbox::ActiveModel, fields: InboxFields) -> ApiResult<()> {
     Ok(())
 }
 
+/// What is known of it has the contract's values; the rest stays as it is.
+fn checked_survey(config: Map<String, Value>) -> ApiResult<Value> {
+    let wrong = |words: &str| Err(ApiError::invalid("csat_config", format!("csat_config: {words}")));
+    let text = |name: &str| config.get(name).filter(|value| !value.is_null());
+    if text("display_type").is_some_and(|kind| kind != "emoji" && kind != "star") {
+        return wrong("display_type must be emoji or star");
+    }
+    for name in ["message", "button_text", "language"] {
+        if text(name).is_some_and(|value| value.as_str().is_none_or(|value| value.chars().count() > MESSAGE_LIMIT)) {
+            return wrong(&format!("{name} must be a text of at most {MESSAGE_LIMIT} characters"));
+        }
+    }
+    if let Some(rules) = text("survey_rules") {
+        let is_list = rules.get("values").is_none_or(|values| values.as_array().is_some_and(|values| values.iter().all(Value::is_string)));
+        let is_known = rules.get("operator").is_none_or(|operator| operator == "contains" || operator == "does_not_contain");
+        if !rules.is_object() || !is_list || !is_known {
+            return wrong("survey_rules must have an operator (contains, does_not_contain) and values, a list of texts");
+        }
+    }
+    Ok(Value::Object(config))
+}
+
+/// Stores a changed inbox and notes who did it.
+async fn store(
+    transaction: DatabaseTransaction,
+    agent: &Agent,
+    before: &inbox::Model,
+    mut row: inbox::ActiveModel,
+) -> ApiResult<inbox::Model> {
+    row.updated_at = ActiveValue::Set(entity::now());
+    let after = row.update(&transaction).await?;
+    audit::updated(&transaction, &agent.author(), ("Inbox", after.id), before, &after).await?;
+    transaction.commit().await?;
+    Ok(after)
+}
+
 fn wrong_channel(words: String) -> ApiError {
     // Most begin with the field's name.
     let field = words.split([' ', ':', '`']).next().unwrap_or_default().to_owned();
@@ -423,7 +318,10 @@ async fn check_webhook(handles: &Handles, settings: &ChannelSettings) -> ApiResu
 }
 
 /// An inbox of the account that is not deleted and not the file's.
-fn editable(administrator: &Administrator, id: i64) -> ApiResult<Arc<Inbox>> {
+///
+/// # Errors
+/// 404, or 409 if it is the file's.
+pub fn editable(administrator: &Administrator, id: i64) -> ApiResult<Arc<Inbox>> {
     let inbox = living(administrator.0.visible_inbox(id)?)?;
     if is_managed_by_file(&inbox) {
         return Err(ApiError::conflict("This inbox is managed by konversio.toml; change it there"));
@@ -439,13 +337,18 @@ pub fn living(inbox: Arc<Inbox>) -> ApiResult<Arc<Inbox>> {
     if inbox.is_deleted() { Err(ApiError::not_found()) } else { Ok(inbox) }
 }
 
-async fn answer(handles: &Handles, inbox_id: i64) -> ApiResult<HttpResponse> {
-    apply_changes(handles).await?;
-    let inbox = handles.catalog.now().inbox(inbox_id).cloned().ok_or_else(ApiError::not_found)?;
+async fn answer(handles: &Handles, stored: &inbox::Model) -> ApiResult<HttpResponse> {
+    apply_changes(handles, stored.account_id).await?;
+    let inbox = handles.catalog.now().inbox(stored.id).cloned().ok_or_else(ApiError::not_found)?;
     Ok(HttpResponse::Ok().json(render::inbox(&inbox, true)))
 }
 
-async fn apply_changes(handles: &Handles) -> ApiResult<()> {
+/// Everybody sees what was stored: requests, channels, dashboards.
+///
+/// # Errors
+/// If the database fails or the supervisor does not answer.
+pub async fn apply_changes(handles: &Handles, account_id: i64) -> ApiResult<()> {
     handles.catalog.reload().await?;
-    ask(&handles.supervisor, Reconcile).await
+    ask(&handles.supervisor, Reconcile).await?;
+    cache_keys::changed(handles, account_id).await
 }

@@ -3,7 +3,7 @@ use super::auth::Caller;
 use super::body::{Body, Request};
 use super::client::{self, ClientContact};
 use super::error::{ApiError, ApiResult};
-use super::{fields, render};
+use super::{fields, render, uploads};
 use crate::password;
 use actix_web::{HttpResponse, web};
 use actors::secret::{hash, random_token};
@@ -11,7 +11,7 @@ use actors::system::Handles;
 use entity::account_user::{self, Availability};
 use entity::{access_token, session, user};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, TransactionTrait};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -53,8 +53,9 @@ pub async fn show(handles: web::Data<Handles>, caller: Caller) -> HttpResponse {
 /// Changes the caller's profile. A new password ends all other sessions.
 #[utoipa::path(put, path = "", tag = "Profile", request_body = ProfileUpdate, responses((status = 200, description = "the user"), (status = 422, description = "a field is wrong")))]
 pub async fn update(handles: web::Data<Handles>, caller: Caller, body: Body<ProfileUpdate>) -> ApiResult<HttpResponse> {
-    let update = body.value;
+    let (update, avatar) = (body.value, uploads::avatar(body.files)?);
     let mut row = caller.user.row.clone().into_active_model();
+    let mut ends_sessions = false;
     if let Some(name) = update.name {
         if name.trim().is_empty() {
             return Err(ApiError::invalid("name", "Name can't be blank"));
@@ -96,15 +97,49 @@ pub async fn update(handles: web::Data<Handles>, caller: Caller, body: Body<Prof
         let hashed = web::block(move || password::hash(&new)).await.map_err(ApiError::failed)?.map_err(ApiError::failed)?;
         row.password_hash = ActiveValue::Set(Some(hashed));
         row.pubsub_token = ActiveValue::Set(random_token());
+        ends_sessions = true;
+    }
+    row.updated_at = ActiveValue::Set(entity::now());
+    let transaction = handles.db.write.begin().await?;
+    if ends_sessions {
         let mut others = session::Entity::delete_many().filter(session::Column::UserId.eq(caller.user.row.id));
         if let Some(own) = &caller.session {
             others = others.filter(session::Column::Id.ne(own.id));
         }
-        others.exec(&handles.db.write).await?;
+        others.exec(&transaction).await?;
     }
-    row.updated_at = ActiveValue::Set(entity::now());
-    row.update(&handles.db.write).await?;
+    if let Some(avatar) = avatar {
+        let place = caller.user.places.first().ok_or_else(|| ApiError::invalid("avatar", "avatar: you belong to no account"))?;
+        row.avatar_blob_id = ActiveValue::Set(Some(uploads::store(&transaction, place.account_id, caller.user.row.id, avatar).await?.id));
+    }
+    let after = row.update(&transaction).await?;
+    transaction.commit().await?;
+    if after.avatar_blob_id != caller.user.row.avatar_blob_id
+        && let Some(replaced) = caller.user.row.avatar_blob_id
+    {
+        uploads::discard(&handles, replaced).await?;
+    }
     answer(&handles, caller.user.row.id).await
+}
+
+/// Takes the caller's picture away.
+#[utoipa::path(delete, path = "", tag = "Profile", responses((status = 200, description = "the user")))]
+pub async fn remove_avatar(handles: web::Data<Handles>, caller: Caller) -> ApiResult<HttpResponse> {
+    if let Some(avatar) = caller.user.row.avatar_blob_id {
+        user::Entity::update_many()
+            .col_expr(user::Column::AvatarBlobId, Expr::value(None::<i64>))
+            .filter(user::Column::Id.eq(caller.user.row.id))
+            .exec(&handles.db.write)
+            .await?;
+        uploads::discard(&handles, avatar).await?;
+    }
+    answer(&handles, caller.user.row.id).await
+}
+
+/// Asks to confirm the caller's address once more. Addresses are confirmed when an administrator adds them: nothing is sent.
+#[utoipa::path(post, path = "", tag = "Profile", responses((status = 200, description = "there is nothing to confirm")))]
+pub async fn resend_confirmation(_caller: Caller) -> HttpResponse {
+    HttpResponse::Ok().finish()
 }
 
 /// Customers' systems: creates or finds a contact of an API inbox. With an `api_access_token` and without `inbox_identifier`

@@ -30,7 +30,19 @@ pub fn account(account: &account::Model) -> Value {
 }
 
 /// What this version can do, in the contract's names: they drive the menus of dashboards.
-const FEATURES: &[&str] = &["inbox_management", "agent_management", "integrations", "inbox_view", "channel_api", "channel_email"];
+const FEATURES: &[&str] = &[
+    "inbox_management",
+    "agent_management",
+    "team_management",
+    "labels",
+    "canned_responses",
+    "custom_attributes",
+    "integrations",
+    "inbox_view",
+    "channel_api",
+    "channel_email",
+    "audit_logs",
+];
 
 /// A signed-in user's own profile.
 pub fn profile(handles: &Handles, user: &User) -> Value {

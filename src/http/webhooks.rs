@@ -2,7 +2,7 @@
 use super::auth::Administrator;
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
-use super::{fields, render};
+use super::{audit, fields, render};
 use actix_web::{HttpResponse, web};
 use actors::catalog::Webhook;
 use actors::secret::random_token;
@@ -11,7 +11,9 @@ use actors::wire::{WEBHOOK_EVENTS, iso, iso_or_null};
 use entity::delivery::{DeliveryStatus, EndpointKind};
 use entity::{delivery, delivery_attempt, event, webhook};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -67,7 +69,10 @@ pub async fn create(handles: web::Data<Handles>, administrator: Administrator, b
         created_at: ActiveValue::Set(now),
         updated_at: ActiveValue::Set(now),
     };
-    let stored = row.insert(&handles.db.write).await?;
+    let transaction = handles.db.write.begin().await?;
+    let stored = row.insert(&transaction).await?;
+    audit::created(&transaction, &administrator.0.author(), ("Webhook", stored.id), &stored).await?;
+    transaction.commit().await?;
     answer(&handles, stored.id).await
 }
 
@@ -95,15 +100,21 @@ pub async fn update(
         row.inbox_id = ActiveValue::Set(checked_inbox(&administrator, inbox_id)?);
     }
     row.updated_at = ActiveValue::Set(entity::now());
-    row.update(&handles.db.write).await?;
-    answer(&handles, webhook.row.id).await
+    let transaction = handles.db.write.begin().await?;
+    let after = row.update(&transaction).await?;
+    audit::updated(&transaction, &administrator.0.author(), ("Webhook", after.id), &webhook.row, &after).await?;
+    transaction.commit().await?;
+    answer(&handles, after.id).await
 }
 
 /// Removes a webhook; what still waits for it fails.
 #[utoipa::path(delete, path = "", tag = "Webhooks", responses((status = 200, description = "removed"), (status = 404, description = "no such webhook")))]
 pub async fn remove(handles: web::Data<Handles>, administrator: Administrator, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
     let webhook = of_account(&handles, &administrator, path.1)?;
-    webhook::Entity::delete_by_id(webhook.row.id).exec(&handles.db.write).await?;
+    let transaction = handles.db.write.begin().await?;
+    webhook::Entity::delete_by_id(webhook.row.id).exec(&transaction).await?;
+    audit::destroyed(&transaction, &administrator.0.author(), ("Webhook", webhook.row.id), &webhook.row).await?;
+    transaction.commit().await?;
     handles.catalog.reload().await?;
     handles.webhooks.ring((EndpointKind::Webhook, webhook.row.id));
     Ok(HttpResponse::Ok().finish())

@@ -202,6 +202,11 @@ impl From<ConversationError> for ChannelError {
 #[rtype(result = "()")]
 pub struct ContactChanged(pub Arc<contact::Model>);
 
+/// Rows were changed beside the actors: those who keep them read them again before their next command.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Forget;
+
 /// May I leave? An idle actor asks, having handled so many messages.
 #[derive(Message)]
 #[rtype(result = "bool")]

@@ -279,9 +279,12 @@ async fn insert_files(db: &impl ConnectionTrait, ids: &mut Ids, records: &mut [R
 /// Updates conversations: most only in what every message touches, which no other index than the one by activity knows.
 pub async fn update_conversations<'a>(db: &impl ConnectionTrait, records: impl Iterator<Item = &'a Record>) -> Result<(), DbErr> {
     use conversation::Column as C;
-    let (mut touched, mut changed) = (Vec::new(), Vec::new());
+    let (mut touched, mut changed, mut labelled) = (Vec::new(), Vec::new(), Vec::new());
     for record in records {
         if let Some(Row::Changed { before, after }) = &record.conversation {
+            if before.labels != after.labels {
+                labelled.push(after);
+            }
             let as_touched = conversation::Model {
                 unread_count: after.unread_count,
                 waiting_since: after.waiting_since,
@@ -294,7 +297,9 @@ pub async fn update_conversations<'a>(db: &impl ConnectionTrait, records: impl I
     }
     const TOUCHED: [C; 4] = [C::UnreadCount, C::WaitingSince, C::LastActivityAt, C::UpdatedAt];
     update::<conversation::Entity>(db, C::Id, &TOUCHED, touched, |row| row.id).await?;
-    let fixed = [C::Id, C::AccountId, C::DisplayId, C::Uuid, C::InboxId, C::ContactInboxId, C::CreatedAt];
+    // Labels are written only where they change: a label that was renamed everywhere meanwhile keeps its new title.
+    update::<conversation::Entity>(db, C::Id, &[C::Labels], labelled, |row| row.id).await?;
+    let fixed = [C::Id, C::AccountId, C::DisplayId, C::Uuid, C::InboxId, C::ContactInboxId, C::CreatedAt, C::Labels];
     let columns: Vec<C> = C::iter().filter(|column| !fixed.iter().any(|fixed| fixed.to_string() == column.to_string())).collect();
     update::<conversation::Entity>(db, C::Id, &columns, changed, |row| row.id).await
 }
