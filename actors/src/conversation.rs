@@ -7,7 +7,7 @@ mod command;
 mod load;
 pub mod rules;
 
-pub use command::{Command, ContactChanged, ConversationError, Draft, Idle, Incoming, Open, Outcome, Say, Target};
+pub use command::{Command, ContactChanged, ContactGone, ConversationError, Draft, Idle, Incoming, Open, Outcome, Say, Target};
 
 use crate::catalog::{Catalog, Inbox};
 use crate::db::Db;
@@ -15,7 +15,7 @@ use crate::event::{AccountCard, Event, Fact, MessageView};
 use crate::hub::Hub;
 use crate::message::{Delivery, Key, ProviderId, Sender};
 use crate::persistence::PersistenceActor;
-use crate::store::{NewMessage, OutgoingChange, Record, Recorded, Row};
+use crate::store::{NewMessage, OutgoingChange, Record, Recorded, Row, StoreError};
 use crate::wake::Wakes;
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
@@ -109,6 +109,16 @@ impl Handler<ContactChanged> for ConversationActor {
     }
 }
 
+impl Handler<ContactGone> for ConversationActor {
+    type Result = ();
+
+    fn handle(&mut self, ContactGone { contact_id }: ContactGone, _: &mut Self::Context) {
+        if self.state.person.as_ref().is_some_and(|person| person.contact.id == contact_id) {
+            self.state = State::default();
+        }
+    }
+}
+
 /// One command at work.
 struct Work {
     key: Key,
@@ -118,7 +128,12 @@ struct Work {
 
 impl Work {
     async fn run(mut self, command: Command) -> (State, Result<Recorded, ConversationError>) {
-        let answer = self.answer(command).await;
+        let mut answer = self.answer(command.clone()).await;
+        if matches!(answer, Err(ConversationError::Store(StoreError::Gone))) {
+            // Nothing was written for the contact that was kept; whose conversations they are now is to be read.
+            self.state = State::default();
+            answer = self.answer(command).await;
+        }
         if matches!(answer, Err(ConversationError::Store(_) | ConversationError::Unanswered)) {
             // What was committed is unknown: load again before the next command.
             self.state = State::default();

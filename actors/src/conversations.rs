@@ -1,5 +1,5 @@
 //! The directory of live conversation actors: finds or starts the one of a key, and lets idle ones go.
-use crate::conversation::{Command, ContactChanged, ConversationActor, ConversationError, Idle, Surroundings};
+use crate::conversation::{Command, ContactChanged, ContactGone, ConversationActor, ConversationError, Idle, Surroundings};
 use crate::message::Key;
 use crate::store::Recorded;
 use actix::prelude::*;
@@ -75,6 +75,16 @@ impl Handler<ContactChanged> for Conversations {
     fn handle(&mut self, ContactChanged(contact): ContactChanged, _: &mut Self::Context) {
         for entry in self.live.values() {
             entry.actor.do_send(ContactChanged(contact.clone()));
+        }
+    }
+}
+
+impl Handler<ContactGone> for Conversations {
+    type Result = ();
+
+    fn handle(&mut self, gone: ContactGone, _: &mut Self::Context) {
+        for entry in self.live.values() {
+            entry.actor.do_send(gone);
         }
     }
 }

@@ -69,6 +69,9 @@ pub enum Fact {
     /// A contact was removed.
     #[serde(rename = "contact.deleted")]
     ContactDeleted(Arc<contact::Model>),
+    /// A contact took another one over.
+    #[serde(rename = "contact.merged")]
+    ContactMerged(Arc<contact::Model>),
 }
 
 /// Column → (before, after).
@@ -205,6 +208,7 @@ impl Fact {
             Fact::ContactCreated(..) => "contact.created",
             Fact::ContactUpdated(..) => "contact.updated",
             Fact::ContactDeleted(..) => "contact.deleted",
+            Fact::ContactMerged(..) => "contact.merged",
         }
     }
 
@@ -221,7 +225,7 @@ impl Fact {
             | Fact::AssigneeChanged(view)
             | Fact::TypingOn(view, ..)
             | Fact::TypingOff(view, ..) => Some(view),
-            Fact::ContactCreated(_) | Fact::ContactUpdated(..) | Fact::ContactDeleted(_) => None,
+            Fact::ContactCreated(_) | Fact::ContactUpdated(..) | Fact::ContactDeleted(_) | Fact::ContactMerged(_) => None,
         }
     }
 
@@ -237,7 +241,7 @@ impl Fact {
             | Fact::AssigneeChanged(view)
             | Fact::TypingOn(view, ..)
             | Fact::TypingOff(view, ..) => Some(view),
-            Fact::ContactCreated(_) | Fact::ContactUpdated(..) | Fact::ContactDeleted(_) => None,
+            Fact::ContactCreated(_) | Fact::ContactUpdated(..) | Fact::ContactDeleted(_) | Fact::ContactMerged(_) => None,
         }
     }
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// What can be asked of the conversations of a key; answered once it is committed.
-#[derive(Debug, Message)]
+#[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<Recorded, ConversationError>")]
 pub enum Command {
     /// The contact wrote.
@@ -199,6 +199,14 @@ impl From<ConversationError> for ChannelError {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct ContactChanged(pub Arc<contact::Model>);
+
+/// A contact was removed, or merged into another one: those who keep it forget it.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct ContactGone {
+    /// The contact.
+    pub contact_id: i64,
+}
 
 /// May I leave? An idle actor asks, having handled so many messages.
 #[derive(Message)]
