@@ -235,7 +235,12 @@ impl Contacts {
     ///
     /// # Errors
     /// [`StoreError::Gone`] if there is no such contact.
-    pub async fn set_blocked(&self, account: &account::Model, contact: contact::Model, blocked: bool) -> Result<Arc<contact::Model>, StoreError> {
+    pub async fn set_blocked(
+        &self,
+        account: &account::Model,
+        contact: contact::Model,
+        blocked: bool,
+    ) -> Result<Arc<contact::Model>, StoreError> {
         self.update(account, contact, Update { blocked: Some(blocked), ..Update::default() }).await
     }
 

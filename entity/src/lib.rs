@@ -16,6 +16,7 @@ pub mod canned_response;
 pub mod contact;
 pub mod contact_inbox;
 pub mod contact_label;
+pub mod contact_transfer;
 pub mod conversation;
 pub mod conversation_label;
 pub mod cursor;
