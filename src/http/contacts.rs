@@ -211,17 +211,17 @@ pub async fn search(handles: web::Data<Handles>, agent: Agent, query: web::Query
 #[utoipa::path(post, path = "", tag = "Contacts", request_body = ContactFields, responses((status = 200, description = "payload: contact, contact_inbox"), (status = 422, description = "a field is wrong")))]
 pub async fn create(handles: web::Data<Handles>, agent: Agent, claim: Claim, body: Body<ContactFields>) -> ApiResult<HttpResponse> {
     let picture = contact_avatar::store(&handles, &agent, body.files).await?;
-    let fields = match body.value.checked() {
-        Ok(fields) => fields,
-        Err(refused) => return contact_avatar::withdrawn(&handles, picture, refused).await,
-    };
     if let Some(made) = claim.made {
+        if let Some(picture) = picture {
+            handles.contacts.discard(picture.blob_id).await?;
+        }
         let row = of_account(&handles, &agent, made).await?;
         let identity = views::identities(&handles, &[row.id]).await?.pop();
         return Ok(created(&handles, &row, identity.as_ref()));
     }
-    let wanted = fields.wanted(picture.clone(), claim.id);
     let recorded: ApiResult<Recorded> = async {
+        let fields = body.value.checked()?;
+        let wanted = fields.wanted(picture.clone(), claim.id);
         Ok(match fields.inbox_id {
             Some(inbox_id) => handles.contacts.create_in(&living(agent.visible_inbox(inbox_id)?)?, &wanted).await?,
             None => handles.contacts.create(&agent.account, &wanted).await?,
@@ -263,10 +263,11 @@ pub async fn update(
 ) -> ApiResult<HttpResponse> {
     let row = of_account(&handles, &agent, path.1).await?;
     let picture = contact_avatar::store(&handles, &agent, body.files).await?;
-    let updated = match body.value.checked() {
-        Ok(fields) => Ok(handles.contacts.update(&agent.account, row, fields.update(picture.clone())).await?),
-        Err(refused) => Err(refused),
-    };
+    let updated: ApiResult<_> = async {
+        let fields = body.value.checked()?;
+        Ok(handles.contacts.update(&agent.account, row, fields.update(picture.clone())).await?)
+    }
+    .await;
     match updated {
         Ok(updated) => answer(&handles, &updated).await,
         Err(refused) => contact_avatar::withdrawn(&handles, picture, refused).await,
