@@ -350,6 +350,7 @@ impl Writer {
 
     async fn write_departure(&mut self, db: &DatabaseTransaction, departure: Departure) -> Result<Committed, DbErr> {
         self.departed.insert(departure.contact.id);
+        self.ids.mark(db).await?;
         let abandoned = departure.write(db).await?;
         let catalog = self.catalog.now();
         let (mut events, mut deliveries) = (Vec::new(), Vec::new());

@@ -27,6 +27,7 @@ pub mod delivery;
 pub mod delivery_attempt;
 pub mod draft;
 pub mod event;
+pub mod id_mark;
 pub mod idempotency_key;
 pub mod inbox;
 pub mod inbox_member;

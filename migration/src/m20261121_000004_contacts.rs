@@ -1,4 +1,4 @@
-//! Contacts in and out: imports and exports of whole files.
+//! Contacts in and out: imports and exports of whole files; and which ids those who were removed had.
 use crate::columns::{table, time, time_null};
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -28,6 +28,8 @@ impl MigrationTrait for Migration {
             .col(time_null("finished_at"))
             .take();
         manager.create_table(transfers).await?;
+        let marks = table("id_marks", [string("name").primary_key().take()]).col(big_integer("last_id")).take();
+        manager.create_table(marks).await?;
         for statement in INDEXES {
             manager.get_connection().execute_unprepared(statement).await?;
         }

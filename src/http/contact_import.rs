@@ -20,15 +20,19 @@ use actors::store::StoreError;
 use actors::system::Handles;
 use entity::contact_transfer::{self, Direction};
 use entity::{account, blob};
+use futures_util::future::join_all;
 use sea_orm::EntityTrait;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
 use utoipa::ToSchema;
 
 /// The largest file: it is read into memory.
 const LIMIT: i64 = 64 << 20;
 /// The most columns of a file.
 const COLUMNS: usize = 100;
+/// So many rows at once.
+const AT_ONCE: usize = 32;
 /// Columns that are additional attributes.
 const ADDITIONAL: &[&str] = &["company_name", "city", "country", "country_code", "description"];
 
@@ -76,7 +80,8 @@ async fn columns_of(handles: &Handles, key: &str, size: i64) -> ApiResult<()> {
     columns(&mut reader(&handles.files.bytes(key).await?)).map(|_| ())
 }
 
-/// Imports the rows of a file, one after the other, each in a commit of its own.
+/// Imports the rows of a file, each in the order of the file where several are about one person. Rows about different people
+/// go together, so that their commits share transactions.
 ///
 /// # Errors
 /// If the file cannot be read, or the store fails.
@@ -85,33 +90,71 @@ pub async fn run(handles: &Handles, account: &account::Model, transfer: &contact
     let source = blob::Entity::find_by_id(source).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
     let bytes = handles.files.bytes(&source.key).await?;
     let mut reader = reader(&bytes);
-    let columns = columns(&mut reader)?;
-    let mut outcome = Outcome::default();
-    let mut rejected = csv::Writer::from_writer(Vec::new());
+    let mut report = Report { columns: columns(&mut reader)?, outcome: Outcome::default(), rejected: csv::Writer::from_writer(Vec::new()) };
+    let (mut batch, mut keys) = (Vec::new(), HashSet::new());
     for record in reader.byte_records() {
         let record = record.map_err(|error| ApiError::unprocessable(format!("import_file cannot be read: {error}")))?;
-        let imported = match std::str::from_utf8(record.as_slice()) {
-            Ok(_) => import(handles, account, &columns, &record).await,
+        let person = match std::str::from_utf8(record.as_slice()) {
+            Ok(_) => person(&report.columns, &record),
             Err(_) => Err(ApiError::unprocessable("is not UTF-8")),
         };
-        match imported {
-            Ok(()) => outcome.done += 1,
-            Err(error) if error.status().is_server_error() => return Err(error),
-            Err(error) => {
-                if outcome.rejected == 0 {
-                    rejected.write_record(columns.iter().map(String::as_str).chain(["errors"])).map_err(ApiError::failed)?;
-                }
-                outcome.rejected += 1;
-                let cells = (0..columns.len()).map(|position| record.get(position).unwrap_or_default());
-                let words = error.to_string();
-                rejected.write_record(cells.chain([words.as_bytes()])).map_err(ApiError::failed)?;
+        let person = match person {
+            Ok(person) => person,
+            Err(refused) => {
+                report.take(&record, Err(refused))?;
+                continue;
             }
+        };
+        let own = person.keys();
+        if batch.len() == AT_ONCE || own.iter().any(|key| keys.contains(key)) {
+            import_all(handles, account, &mut batch, &mut report).await?;
+            keys.clear();
         }
+        keys.extend(own);
+        batch.push((record, person));
     }
+    import_all(handles, account, &mut batch, &mut report).await?;
+    let Report { mut outcome, rejected, .. } = report;
     if outcome.rejected > 0 {
         outcome.csv = Some(rejected.into_inner().map_err(ApiError::failed)?);
     }
     Ok(outcome)
+}
+
+/// What became of the rows so far.
+struct Report {
+    columns: Vec<String>,
+    outcome: Outcome,
+    rejected: csv::Writer<Vec<u8>>,
+}
+
+impl Report {
+    fn take(&mut self, record: &csv::ByteRecord, imported: ApiResult<()>) -> ApiResult<()> {
+        match imported {
+            Ok(()) => self.outcome.done += 1,
+            Err(error) if error.status().is_server_error() => return Err(error),
+            Err(error) => {
+                if self.outcome.rejected == 0 {
+                    self.rejected.write_record(self.columns.iter().map(String::as_str).chain(["errors"])).map_err(ApiError::failed)?;
+                }
+                self.outcome.rejected += 1;
+                let cells = (0..self.columns.len()).map(|position| record.get(position).unwrap_or_default());
+                self.rejected.write_record(cells.chain([error.to_string().as_bytes()])).map_err(ApiError::failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn import_all(
+    handles: &Handles,
+    account: &account::Model,
+    batch: &mut Vec<(csv::ByteRecord, Person)>,
+    report: &mut Report,
+) -> ApiResult<()> {
+    let (records, people): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+    let imported = join_all(people.into_iter().map(|person| import(handles, account, person))).await;
+    records.iter().zip(imported).try_for_each(|(record, imported)| report.take(record, imported))
 }
 
 fn reader(bytes: &[u8]) -> csv::Reader<&[u8]> {
@@ -143,6 +186,14 @@ struct Person {
     profile: Profile,
     additional_attributes: Map<String, Value>,
     custom_attributes: Map<String, Value>,
+}
+
+impl Person {
+    /// What nobody else of a batch may name.
+    fn keys(&self) -> Vec<String> {
+        let named = [("email", &self.profile.email), ("phone", &self.profile.phone_number), ("identifier", &self.profile.identifier)];
+        named.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?))).collect()
+    }
 }
 
 fn person(columns: &[String], record: &csv::ByteRecord) -> ApiResult<Person> {
@@ -185,8 +236,8 @@ fn contact_value(cell: &str) -> &str {
     cell.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@'])).unwrap_or(cell)
 }
 
-async fn import(handles: &Handles, account: &account::Model, columns: &[String], record: &csv::ByteRecord) -> ApiResult<()> {
-    let Person { profile, additional_attributes, custom_attributes } = person(columns, record)?;
+async fn import(handles: &Handles, account: &account::Model, person: Person) -> ApiResult<()> {
+    let Person { profile, additional_attributes, custom_attributes } = person;
     let mut tries = 0;
     loop {
         tries += 1;
