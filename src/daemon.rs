@@ -149,6 +149,7 @@ impl Daemon {
             events_kept: hours(settings.events.retention_hours),
         })
         .await?;
+        http::contact_transfers::resume(&handles).await?;
         let stopping = CancellationToken::new();
         let gate = Gate::new(settings.server.max_in_flight, stopping.clone());
         let listening = || format!("listening on {} (server.bind)", settings.server.bind);

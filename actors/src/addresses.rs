@@ -1,4 +1,5 @@
-//! Remembers whose conversation a number is, so that posting to it reads nothing. What is remembered never changes.
+//! Remembers whose conversation a number is, so that posting to it reads nothing. What is remembered
+//! never changes, but conversations may be removed.
 use crate::message::Key;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,5 +33,10 @@ impl Addresses {
             known.clear();
         }
         known.insert((account_id, display_id), address);
+    }
+
+    /// Forgets all, since conversations were removed.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

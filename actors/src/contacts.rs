@@ -1,19 +1,26 @@
 //! Contacts: found by what is known of them, or created; changed with everybody who keeps them being told.
 //!
 //! A contact has one identity (`contact_inboxes`) in an inbox that its own system does not name otherwise. Two requests that
-//! create the same person at once meet at the unique indexes: the slower one asks again and finds it.
+//! create the same person at once meet at the unique indexes: the slower one asks again and finds it. Whoever changes a contact
+//! waits for its turn ([`turns`]) and reads the row then, so that of two changes at once neither undoes the other.
+mod departure;
+mod turns;
+
+pub use turns::Turns;
+
 use crate::catalog::Inbox;
 use crate::conversation::ContactChanged;
 use crate::conversations::Conversations;
 use crate::db::Db;
 use crate::event::AccountCard;
+use crate::files::Files;
 use crate::message::{Key, Profile};
 use crate::people;
 use crate::persistence::{Commit, PersistenceActor};
 use crate::secret::hash;
 use crate::store::{Record, Recorded, Row, StoreError};
 use actix::Addr;
-use entity::{account, contact, contact_inbox};
+use entity::{account, blob, contact, contact_inbox};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -27,6 +34,10 @@ pub struct Contacts {
     pub persistence: Addr<PersistenceActor>,
     /// Who keeps contacts.
     pub conversations: Addr<Conversations>,
+    /// Pictures, and what was attached to messages.
+    pub files: Files,
+    /// One change of a contact at a time.
+    pub turns: Turns,
 }
 
 /// What is asked of a contact that is created or found.
@@ -40,8 +51,10 @@ pub struct Wanted {
     pub additional_attributes: Map<String, Value>,
     /// Kept with it.
     pub custom_attributes: Map<String, Value>,
-    /// A picture elsewhere.
+    /// A picture elsewhere, or `key/file name` of `avatar_blob_id`.
     pub avatar_url: Option<String>,
+    /// A picture that is stored here.
+    pub avatar_blob_id: Option<i64>,
     /// Blocked from the beginning.
     pub blocked: bool,
     /// It proved its identity.
@@ -63,12 +76,16 @@ pub struct Update {
     pub identifier: Option<Option<String>>,
     /// Blocked or not.
     pub blocked: Option<bool>,
-    /// A picture elsewhere.
+    /// A new picture: an address elsewhere, or `key/file name` of `avatar_blob_id`; or none any more.
     pub avatar_url: Option<Option<String>>,
+    /// The new picture, if it is stored here.
+    pub avatar_blob_id: Option<i64>,
     /// Merged into what is there.
     pub additional_attributes: Map<String, Value>,
     /// Merged into what is there.
     pub custom_attributes: Map<String, Value>,
+    /// Names of custom attributes that it shall not have any more.
+    pub removed_attributes: Vec<String>,
 }
 
 /// How often a request asks again that met another one.
@@ -105,7 +122,7 @@ impl Contacts {
         let mut tries = 0;
         loop {
             match self.try_find_or_create(inbox, wanted).await {
-                Err(StoreError::Conflict(_) | StoreError::Taken(_)) if tries < TRIES => tries += 1,
+                Err(StoreError::Conflict(_) | StoreError::Taken(_) | StoreError::Gone) if tries < TRIES => tries += 1,
                 answer => return answer,
             }
         }
@@ -192,21 +209,72 @@ impl Contacts {
         }
     }
 
-    /// Changes a contact.
+    /// Changes a contact; what it is like before is read when its turn has come.
     ///
     /// # Errors
-    /// [`StoreError::Taken`] names the field that another contact has.
+    /// [`StoreError::Taken`] names the field that another contact has; [`StoreError::Gone`] if there is no such contact.
     pub async fn update(
         &self,
         account: &account::Model,
-        before: contact::Model,
+        contact: contact::Model,
         update: Update,
     ) -> Result<Arc<contact::Model>, StoreError> {
+        let _turn = self.turns.of(contact.id).await;
+        let before = self.row(account.id, contact.id).await?;
         let after = updated(&before, update, entity::now());
+        let replaced = before.avatar_blob_id.filter(|blob| after.avatar_blob_id != Some(*blob));
         let recorded = self.commit(record(account, Row::Changed { before: Arc::new(before), after }, None, None, None)).await?;
-        // Answered when every live actor will see it with its next command.
-        let _ = self.conversations.send(ContactChanged(recorded.contact.clone())).await;
+        self.told(recorded.contact.clone()).await;
+        if let Some(replaced) = replaced {
+            self.discard(replaced).await?;
+        }
         Ok(recorded.contact)
+    }
+
+    /// Blocks a contact, or does so no more: muting a conversation is blocking its contact.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] if there is no such contact.
+    pub async fn set_blocked(
+        &self,
+        account: &account::Model,
+        contact: contact::Model,
+        blocked: bool,
+    ) -> Result<Arc<contact::Model>, StoreError> {
+        self.update(account, contact, Update { blocked: Some(blocked), ..Update::default() }).await
+    }
+
+    /// A contact of an account.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`] if there is no such contact.
+    pub async fn row(&self, account_id: i64, id: i64) -> Result<contact::Model, StoreError> {
+        let found = contact::Entity::find_by_id(id).filter(contact::Column::AccountId.eq(account_id));
+        found.one(&self.db.read).await?.ok_or(StoreError::Gone)
+    }
+
+    /// Removes a stored file that nobody names any more.
+    ///
+    /// # Errors
+    /// If the database fails; a file that cannot be removed is logged.
+    pub async fn discard(&self, blob_id: i64) -> Result<(), StoreError> {
+        let Some(blob) = blob::Entity::find_by_id(blob_id).one(&self.db.read).await? else { return Ok(()) };
+        blob::Entity::delete_by_id(blob_id).exec(&self.db.write).await?;
+        self.remove_files(vec![blob.key]).await;
+        Ok(())
+    }
+
+    async fn remove_files(&self, keys: Vec<String>) {
+        for key in keys {
+            if let Err(error) = self.files.delete(&key).await {
+                tracing::warn!(%error, key, "a file that nobody has any more could not be removed");
+            }
+        }
+    }
+
+    /// Answered when every live actor will see it with its next command.
+    async fn told(&self, contact: Arc<contact::Model>) {
+        let _ = self.conversations.send(ContactChanged(contact)).await;
     }
 
     /// The contact and identity of an address in an inbox.
@@ -239,23 +307,28 @@ impl Contacts {
 
 /// A contact after an update.
 fn updated(before: &contact::Model, update: Update, now: chrono::DateTime<chrono::Utc>) -> contact::Model {
-    let merged = |before: &Value, more: Map<String, Value>| {
-        let mut merged = before.as_object().cloned().unwrap_or_default();
-        merged.extend(more);
-        Value::Object(merged)
-    };
+    let mut custom_attributes = merged(&before.custom_attributes, update.custom_attributes);
+    custom_attributes.retain(|name, _| !update.removed_attributes.contains(name));
     contact::Model {
         name: update.name.unwrap_or_else(|| before.name.clone()),
         email: update.email.unwrap_or_else(|| before.email.clone()),
         phone_number: update.phone_number.unwrap_or_else(|| before.phone_number.clone()),
         identifier: update.identifier.unwrap_or_else(|| before.identifier.clone()),
         blocked: update.blocked.unwrap_or(before.blocked),
+        avatar_blob_id: if update.avatar_url.is_some() { update.avatar_blob_id } else { before.avatar_blob_id },
         avatar_url: update.avatar_url.unwrap_or_else(|| before.avatar_url.clone()),
-        additional_attributes: merged(&before.additional_attributes, update.additional_attributes),
-        custom_attributes: merged(&before.custom_attributes, update.custom_attributes),
+        additional_attributes: Value::Object(merged(&before.additional_attributes, update.additional_attributes)),
+        custom_attributes: Value::Object(custom_attributes),
         updated_at: now,
         ..before.clone()
     }
+}
+
+/// An object with more members; of two with one name the new one counts.
+fn merged(before: &Value, more: Map<String, Value>) -> Map<String, Value> {
+    let mut merged = before.as_object().cloned().unwrap_or_default();
+    merged.extend(more);
+    merged
 }
 
 fn new_contact(account_id: i64, wanted: &Wanted) -> contact::Model {
@@ -266,6 +339,7 @@ fn new_contact(account_id: i64, wanted: &Wanted) -> contact::Model {
         name: if named.name.is_empty() { people::random_name() } else { named.name.clone() },
         blocked: wanted.blocked,
         avatar_url: wanted.avatar_url.clone(),
+        avatar_blob_id: wanted.avatar_blob_id,
         additional_attributes: Value::Object(wanted.additional_attributes.clone()),
         custom_attributes: Value::Object(wanted.custom_attributes.clone()),
         ..named

@@ -15,7 +15,7 @@ use crate::event::{AccountCard, Event, Fact, MessageView};
 use crate::hub::Hub;
 use crate::message::{Delivery, Key, ProviderId, Sender};
 use crate::persistence::PersistenceActor;
-use crate::store::{NewMessage, OutgoingChange, Record, Recorded, Row};
+use crate::store::{NewMessage, OutgoingChange, Record, Recorded, Row, StoreError};
 use crate::wake::Wakes;
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
@@ -112,8 +112,11 @@ impl Handler<ContactChanged> for ConversationActor {
 impl Handler<Forget> for ConversationActor {
     type Result = ();
 
-    fn handle(&mut self, _: Forget, _: &mut Self::Context) {
-        self.state = State::default();
+    fn handle(&mut self, Forget { contact_id }: Forget, _: &mut Self::Context) {
+        let concerns = |id: i64| self.state.person.as_ref().is_some_and(|person| person.contact.id == id);
+        if contact_id.is_none_or(concerns) {
+            self.state = State::default();
+        }
     }
 }
 
@@ -126,7 +129,12 @@ struct Work {
 
 impl Work {
     async fn run(mut self, command: Command) -> (State, Result<Recorded, ConversationError>) {
-        let answer = self.answer(command).await;
+        let mut answer = self.answer(command.clone()).await;
+        if matches!(answer, Err(ConversationError::Store(StoreError::Gone))) {
+            // Nothing was written for the contact that was kept; whose conversations they are now is to be read.
+            self.state = State::default();
+            answer = self.answer(command).await;
+        }
         if matches!(answer, Err(ConversationError::Store(_) | ConversationError::Unanswered)) {
             // What was committed is unknown: load again before the next command.
             self.state = State::default();

@@ -72,6 +72,9 @@ pub enum Fact {
     /// A contact was removed.
     #[serde(rename = "contact.deleted")]
     ContactDeleted(Arc<contact::Model>),
+    /// A contact took another one over.
+    #[serde(rename = "contact.merged")]
+    ContactMerged(Arc<contact::Model>),
 }
 
 /// Column → (before, after).
@@ -212,6 +215,7 @@ impl Fact {
             Fact::ContactCreated(..) => "contact.created",
             Fact::ContactUpdated(..) => "contact.updated",
             Fact::ContactDeleted(..) => "contact.deleted",
+            Fact::ContactMerged(..) => "contact.merged",
         }
     }
 
@@ -229,7 +233,7 @@ impl Fact {
             | Fact::TeamChanged(view)
             | Fact::TypingOn(view, ..)
             | Fact::TypingOff(view, ..) => Some(view),
-            Fact::ContactCreated(_) | Fact::ContactUpdated(..) | Fact::ContactDeleted(_) => None,
+            Fact::ContactCreated(_) | Fact::ContactUpdated(..) | Fact::ContactDeleted(_) | Fact::ContactMerged(_) => None,
         }
     }
 
@@ -246,7 +250,7 @@ impl Fact {
             | Fact::TeamChanged(view)
             | Fact::TypingOn(view, ..)
             | Fact::TypingOff(view, ..) => Some(view),
-            Fact::ContactCreated(_) | Fact::ContactUpdated(..) | Fact::ContactDeleted(_) => None,
+            Fact::ContactCreated(_) | Fact::ContactUpdated(..) | Fact::ContactDeleted(_) | Fact::ContactMerged(_) => None,
         }
     }
 

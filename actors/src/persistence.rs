@@ -4,7 +4,7 @@
 //! There is one such actor on either database: the event log then has one order, which is the order of the commits.
 use crate::event::Event;
 use crate::hub::Hub;
-use crate::store::{Attempt, Command, Committed, Record, Recorded, StoreError, Writer};
+use crate::store::{Attempt, Command, Committed, Departure, Record, Recorded, StoreError, Writer};
 use actix::prelude::*;
 use std::sync::Arc;
 use tokio::sync::{Mutex, oneshot};
@@ -21,6 +21,11 @@ pub struct Commit(pub Record);
 #[derive(Message)]
 #[rtype(result = "Result<(), StoreError>")]
 pub struct Note(pub Attempt);
+
+/// Let this contact go; answered once it is committed, with the keys of the files that nobody has any more.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<String>, StoreError>")]
+pub struct Depart(pub Departure);
 
 /// Tells whoever delivers webhooks that an event was committed; called in the order of the commits, never waits.
 pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -111,6 +116,15 @@ impl Handler<Note> for PersistenceActor {
     fn handle(&mut self, Note(attempt): Note, ctx: &mut Self::Context) -> Self::Result {
         let answered = self.enqueue(Command::Attempt(Box::new(attempt)), ctx);
         Box::pin(async move { answered.await.unwrap_or(Err(StoreError::Unanswered)).map(|_| ()) })
+    }
+}
+
+impl Handler<Depart> for PersistenceActor {
+    type Result = ResponseFuture<Result<Vec<String>, StoreError>>;
+
+    fn handle(&mut self, Depart(departure): Depart, ctx: &mut Self::Context) -> Self::Result {
+        let answered = self.enqueue(Command::Departure(Box::new(departure)), ctx);
+        Box::pin(async move { answered.await.unwrap_or(Err(StoreError::Unanswered)).map(|committed| committed.abandoned) })
     }
 }
 

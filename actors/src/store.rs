@@ -6,18 +6,23 @@
 //!
 //! A sea-orm statement costs about the same whatever it does, so a group becomes one statement per table. If a shared
 //! statement fails, the group is run again one command at a time, each in a savepoint: a bad command fails alone.
+mod departures;
 mod facts;
 mod rows;
 
+pub use departures::Departure;
+
 use crate::catalog::{Catalog, Inbox, Snapshot};
-use crate::event::{AccountCard, Event, MessageView};
+use crate::event::{AccountCard, Event, Fact, MessageView};
 use crate::files::Stored;
 use crate::message::UserCard;
 use crate::wire::webhook_name;
 use chrono::{DateTime, Utc};
 use entity::delivery::{DeliveryStatus, EndpointKind};
 use entity::{contact, contact_inbox, conversation, delivery, delivery_attempt, message, outgoing};
-use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, SqlErr, TransactionTrait};
+use sea_orm::{
+    ColumnTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, SqlErr, TransactionTrait,
+};
 use std::collections::HashSet;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -148,6 +153,8 @@ pub enum Command {
     Record(Box<Record>),
     /// A webhook was tried.
     Attempt(Box<Attempt>),
+    /// A contact leaves.
+    Departure(Box<Departure>),
 }
 
 /// What became of a [`Record`].
@@ -176,6 +183,9 @@ pub enum StoreError {
     /// Somebody else was faster; ask again.
     #[error("the row was changed meanwhile: {0}")]
     Conflict(String),
+    /// The contact that it is about was removed, or merged into another one.
+    #[error("the contact is not there any more")]
+    Gone,
     /// The database will not take it.
     #[error("the database refused it: {0}")]
     Refused(String),
@@ -202,6 +212,9 @@ impl From<DbErr> for StoreError {
                 () => StoreError::Conflict(words),
             };
         }
+        if matches!(error, DbErr::RecordNotFound(_)) {
+            return StoreError::Gone;
+        }
         let words = error.to_string();
         // PostgreSQL: class 22 is bad data, 23 a violated rule; SQLite: "CHECK constraint failed", "string or blob too big".
         match error_code(&error) {
@@ -224,8 +237,10 @@ fn error_code(error: &DbErr) -> Option<String> {
 /// A command that was stored.
 #[derive(Clone, Debug, Default)]
 pub struct Committed {
-    /// What became of a [`Record`]; none for an [`Attempt`].
+    /// What became of a [`Record`]; none for anything else.
     pub recorded: Option<Recorded>,
+    /// The keys of files that nobody has any more.
+    pub abandoned: Vec<String>,
     /// The events to publish.
     pub events: Vec<Arc<Event>>,
 }
@@ -249,6 +264,8 @@ pub struct Writer {
     db: DatabaseConnection,
     catalog: Catalog,
     ids: rows::Ids,
+    /// Contacts that left in this run, or were about to: before anything is written for one of them it is looked up.
+    departed: HashSet<i64>,
 }
 
 impl Writer {
@@ -258,7 +275,7 @@ impl Writer {
     /// If the database cannot be read.
     pub async fn open(db: DatabaseConnection, catalog: Catalog) -> Result<Self, DbErr> {
         let ids = rows::Ids::load(&db).await?;
-        Ok(Writer { db, catalog, ids })
+        Ok(Writer { db, catalog, ids, departed: HashSet::new() })
     }
 
     /// Commits a group; answers every command, in order.
@@ -313,23 +330,65 @@ impl Writer {
 
     /// Writes the rows of a group: one statement per table.
     async fn write(&mut self, db: &DatabaseTransaction, group: Vec<Command>) -> Result<Vec<Committed>, DbErr> {
-        let (mut records, mut attempts, mut order) = (Vec::new(), Vec::new(), Vec::new());
-        for command in group {
-            order.push(matches!(command, Command::Record(_)));
+        let (mut records, mut positions, mut attempts, mut departures) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut committed = Vec::with_capacity(group.len());
+        for (position, command) in group.into_iter().enumerate() {
             match command {
-                Command::Record(record) => records.push(*record),
-                Command::Attempt(attempt) => attempts.push(*attempt),
+                Command::Record(record) => {
+                    positions.push(position);
+                    records.push(*record);
+                }
+                Command::Attempt(attempt) => {
+                    committed.push((position, Committed::default()));
+                    attempts.push(*attempt);
+                }
+                Command::Departure(departure) => departures.push((position, *departure)),
             }
         }
         rows::write_attempts(db, &mut self.ids, attempts).await?;
-        let mut committed = self.write_records(db, records).await?.into_iter();
-        Ok(order.into_iter().map(|is_record| if is_record { committed.next().unwrap_or_default() } else { Committed::default() }).collect())
+        committed.extend(positions.into_iter().zip(self.write_records(db, records).await?));
+        for (position, departure) in departures {
+            committed.push((position, self.write_departure(db, departure).await?));
+        }
+        committed.sort_unstable_by_key(|(position, _)| *position);
+        Ok(committed.into_iter().map(|(_, committed)| committed).collect())
+    }
+
+    async fn write_departure(&mut self, db: &DatabaseTransaction, departure: Departure) -> Result<Committed, DbErr> {
+        self.departed.insert(departure.contact.id);
+        self.ids.mark(db).await?;
+        let abandoned = departure.write(db).await?;
+        let catalog = self.catalog.now();
+        let (mut events, mut deliveries) = (Vec::new(), Vec::new());
+        for fact in departure.facts() {
+            let event = self.event(departure.account.clone(), departure.performer.clone(), fact);
+            deliveries.extend(self.deliveries(&catalog, &event, None));
+            events.push(event);
+        }
+        rows::insert_events(db, &events, deliveries).await?;
+        Ok(Committed { recorded: None, abandoned, events })
+    }
+
+    fn event(&mut self, account: AccountCard, performer: Option<UserCard>, fact: Fact) -> Arc<Event> {
+        Arc::new(Event { id: self.ids.event(), account, at: entity::now(), performer, fact })
+    }
+
+    /// A contact that left cannot be written for: its row would come back, or its conversations go astray.
+    async fn refuse_departed(&self, db: &DatabaseTransaction, records: &[Record]) -> Result<(), DbErr> {
+        let known = records.iter().map(|record| record.contact.after().id);
+        let suspects: HashSet<i64> = known.filter(|id| self.departed.contains(id)).collect();
+        let expected = suspects.len() as u64;
+        if expected > 0 && contact::Entity::find().filter(contact::Column::Id.is_in(suspects)).count(db).await? < expected {
+            return Err(DbErr::RecordNotFound("a contact that left".into()));
+        }
+        Ok(())
     }
 
     async fn write_records(&mut self, db: &DatabaseTransaction, mut records: Vec<Record>) -> Result<Vec<Committed>, DbErr> {
         if records.is_empty() {
             return Ok(Vec::new());
         }
+        self.refuse_departed(db, &records).await?;
         let repeats_of_openings = rows::find_repeats(db, &records).await?;
         rows::give_ids(db, &mut self.ids, &mut records, &repeats_of_openings).await?;
         let is_new = |position: usize, skipped: &HashSet<usize>| !skipped.contains(&position);
@@ -347,14 +406,8 @@ impl Writer {
             let mut of_record = Vec::new();
             if !repeated.contains(&position) {
                 for fact in facts::facts(record, &catalog) {
-                    let event = Arc::new(Event {
-                        id: self.ids.event(),
-                        account: record.account.clone(),
-                        at: entity::now(),
-                        performer: record.performer.clone(),
-                        fact,
-                    });
-                    deliveries.extend(self.deliveries(&catalog, &event, record));
+                    let event = self.event(record.account.clone(), record.performer.clone(), fact);
+                    deliveries.extend(self.deliveries(&catalog, &event, record.inbox.as_ref()));
                     events.push(event.clone());
                     of_record.push(event);
                 }
@@ -372,16 +425,16 @@ impl Writer {
         for ((position, record), events) in records.into_iter().enumerate().zip(events_of) {
             let is_repeat = repeated.contains(&position);
             let recorded = if is_repeat { rows::stored_before(db, record).await? } else { recorded(record) };
-            committed.push(Committed { recorded: Some(recorded), events });
+            committed.push(Committed { recorded: Some(recorded), abandoned: Vec::new(), events });
         }
         Ok(committed)
     }
 
     /// A row for each endpoint that wants to hear of an event.
-    fn deliveries(&mut self, catalog: &Snapshot, event: &Event, record: &Record) -> Vec<delivery::Model> {
+    fn deliveries(&mut self, catalog: &Snapshot, event: &Event, inbox: Option<&Arc<Inbox>>) -> Vec<delivery::Model> {
         let Some(name) = webhook_name(&event.fact) else { return Vec::new() };
         let inbox_id = event.fact.conversation().map(|view| view.inbox.id);
-        let own = record.inbox.as_ref().filter(|inbox| inbox_id.is_some() && inbox.webhook_url().is_some());
+        let own = inbox.filter(|inbox| inbox_id.is_some() && inbox.webhook_url().is_some());
         let wants = |webhook: &crate::catalog::Webhook| {
             webhook.subscriptions.iter().any(|subscribed| subscribed == name)
                 && webhook.row.inbox_id.is_none_or(|only| inbox_id == Some(only))

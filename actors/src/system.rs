@@ -3,7 +3,7 @@ use crate::addresses::Addresses;
 use crate::assignment::{self, AssignmentActor};
 use crate::catalog::Catalog;
 use crate::channel::Tools;
-use crate::contacts::Contacts;
+use crate::contacts::{Contacts, Turns};
 use crate::conversation;
 use crate::conversations::Conversations;
 use crate::db::Db;
@@ -129,7 +129,13 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
     ScheduleActor { db: db.clone(), conversations: conversations.clone(), events_kept }.start();
     let surroundings = inbox::Surroundings { db: db.clone(), tools, conversations: conversations.clone(), wakes: wakes.clone(), pool };
     let supervisor = Supervisor::new(catalog.clone(), surroundings).start();
-    let contacts = Contacts { db: db.clone(), persistence: persistence.clone(), conversations: conversations.clone() };
+    let contacts = Contacts {
+        db: db.clone(),
+        persistence: persistence.clone(),
+        conversations: conversations.clone(),
+        files: files.clone(),
+        turns: Turns::default(),
+    };
     Ok(Handles {
         db,
         catalog,

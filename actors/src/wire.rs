@@ -83,7 +83,10 @@ impl Wire {
             Fact::TypingOn(view, who, is_private) | Fact::TypingOff(view, who, is_private) => {
                 json!({ "conversation": self.conversation(view), "user": self.sender(who, event.account.id), "is_private": is_private })
             }
-            Fact::ContactCreated(contact) | Fact::ContactUpdated(contact, _) | Fact::ContactDeleted(contact) => self.contact(contact),
+            Fact::ContactCreated(contact)
+            | Fact::ContactUpdated(contact, _)
+            | Fact::ContactDeleted(contact)
+            | Fact::ContactMerged(contact) => self.contact(contact),
         };
         set(&mut data, "account_id", event.account.id.into());
         if let Some(performer) = &event.performer {
@@ -218,10 +221,19 @@ impl Wire {
             "identifier": contact.identifier,
             "name": contact.name,
             "phone_number": contact.phone_number,
-            "thumbnail": contact.avatar_url.as_deref().unwrap_or_default(),
+            "thumbnail": self.contact_picture(contact),
             "blocked": contact.blocked,
             "type": "contact",
         })
+    }
+
+    /// The address of a contact's picture; empty when there is none.
+    pub fn contact_picture(&self, contact: &contact::Model) -> String {
+        let place = contact.avatar_url.as_deref().unwrap_or_default();
+        match (contact.avatar_blob_id, place.split_once('/')) {
+            (Some(_), Some((key, file_name))) => self.files.url(key, file_name),
+            _ => place.to_owned(),
+        }
     }
 
     /// An attachment.
@@ -329,7 +341,7 @@ impl Wire {
     }
 
     fn webhook_contact(&self, event: &Event, contact: &contact::Model) -> Value {
-        let avatar = contact.avatar_url.as_deref().unwrap_or_default();
+        let avatar = self.contact_picture(contact);
         json!({
             "account": event.account,
             "additional_attributes": contact.additional_attributes,

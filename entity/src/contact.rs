@@ -23,7 +23,7 @@ pub struct Model {
     pub blocked: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub avatar_blob_id: Option<i64>,
-    /// A picture elsewhere, when there is none of our own.
+    /// The address of a picture elsewhere; beside `avatar_blob_id`, `key/file name` of that file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub avatar_url: Option<String>,
     pub additional_attributes: Json,

@@ -107,6 +107,7 @@ pub async fn find_or_create(handles: &Handles, inbox: &Arc<Inbox>, contact: Clie
         additional_attributes: Map::new(),
         custom_attributes: contact.custom_attributes.unwrap_or_default(),
         avatar_url: contact.avatar_url,
+        avatar_blob_id: None,
         blocked: false,
         hmac_verified,
         claim,
@@ -173,6 +174,8 @@ pub async fn update_contact(
         phone_number: contact.phone_number.map(Some),
         identifier: contact.identifier.map(Some),
         avatar_url: contact.avatar_url.map(Some),
+        avatar_blob_id: None,
+        removed_attributes: Vec::new(),
         custom_attributes: contact.custom_attributes.unwrap_or_default(),
         ..Update::default()
     };

@@ -1,6 +1,7 @@
 //! The people who write.
-use super::auth::Agent;
+use super::auth::{Administrator, Agent};
 use super::body::{Body, Request};
+use super::contact_avatar::{self, Picture};
 use super::error::{ApiError, ApiResult};
 use super::idempotency::Claim;
 use super::inboxes::living;
@@ -10,8 +11,8 @@ use actors::contacts::{Update, Wanted};
 use actors::message::Profile;
 use actors::store::{Recorded, StoreError};
 use actors::system::Handles;
-use entity::{contact, conversation};
-use sea_orm::sea_query::{Expr, ExprTrait, Func};
+use entity::{attachment, contact, conversation, message};
+use sea_orm::sea_query::{Expr, ExprTrait, Func, Query};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -68,11 +69,18 @@ impl ContactFields {
             check_length(name, text.as_deref())?;
         }
         check_length("identifier", self.identifier.as_ref().and_then(|text| text.as_deref()))?;
-        check_length("avatar_url", self.avatar_url.as_ref().and_then(|text| text.as_deref()))?;
+        if let Some(Some(url)) = &self.avatar_url {
+            check_length("avatar_url", Some(url))?;
+            if !url.starts_with("https://") && !url.starts_with("http://") {
+                return Err(ApiError::invalid("avatar_url", "avatar_url must begin with https:// or http://"));
+            }
+        }
+        check_attributes("additional_attributes", self.additional_attributes.as_ref())?;
+        check_attributes("custom_attributes", self.custom_attributes.as_ref())?;
         Ok(self)
     }
 
-    fn wanted(&self, claim: Option<i64>) -> Wanted {
+    fn wanted(&self, picture: Option<Picture>, claim: Option<i64>) -> Wanted {
         Wanted {
             profile: Profile {
                 name: self.name.clone(),
@@ -83,10 +91,28 @@ impl ContactFields {
             source_id: self.source_id.clone().filter(|id| !id.is_empty()),
             additional_attributes: self.additional_attributes.clone().unwrap_or_default(),
             custom_attributes: self.custom_attributes.clone().unwrap_or_default(),
-            avatar_url: self.avatar_url.clone().flatten(),
+            avatar_blob_id: picture.as_ref().map(|picture| picture.blob_id),
+            avatar_url: picture.map_or_else(|| self.avatar_url.clone().flatten(), |picture| Some(picture.place)),
             blocked: self.blocked.unwrap_or(false),
             hmac_verified: false,
             claim,
+        }
+    }
+}
+
+impl ContactFields {
+    fn update(self, picture: Option<Picture>) -> Update {
+        Update {
+            name: self.name,
+            email: self.email,
+            phone_number: self.phone_number,
+            identifier: self.identifier,
+            blocked: self.blocked,
+            avatar_blob_id: picture.as_ref().map(|picture| picture.blob_id),
+            avatar_url: picture.map_or(self.avatar_url, |picture| Some(Some(picture.place))),
+            additional_attributes: self.additional_attributes.unwrap_or_default(),
+            custom_attributes: self.custom_attributes.unwrap_or_default(),
+            removed_attributes: Vec::new(),
         }
     }
 }
@@ -116,6 +142,19 @@ pub fn check_length(field: &str, text: Option<&str>) -> ApiResult<()> {
         Some(text) if text.chars().count() > 2048 => Err(ApiError::invalid(field, format!("{field} is longer than 2048 characters"))),
         _ => Ok(()),
     }
+}
+
+/// Attributes keep to the contract's limits.
+///
+/// # Errors
+/// 422 naming the field and the attribute.
+pub fn check_attributes(field: &str, attributes: Option<&Map<String, Value>>) -> ApiResult<()> {
+    for (name, value) in attributes.into_iter().flatten() {
+        if let Some(words) = fields::attribute_refusal(value) {
+            return Err(ApiError::invalid(field, format!("{field}: {name} {words}")));
+        }
+    }
+    Ok(())
 }
 
 /// What is listed.
@@ -171,16 +210,27 @@ pub async fn search(handles: web::Data<Handles>, agent: Agent, query: web::Query
 /// Creates a contact; with `inbox_id` also its address there.
 #[utoipa::path(post, path = "", tag = "Contacts", request_body = ContactFields, responses((status = 200, description = "payload: contact, contact_inbox"), (status = 422, description = "a field is wrong")))]
 pub async fn create(handles: web::Data<Handles>, agent: Agent, claim: Claim, body: Body<ContactFields>) -> ApiResult<HttpResponse> {
-    let fields = body.value.checked()?;
+    let picture = contact_avatar::store(&handles, &agent, body.files).await?;
     if let Some(made) = claim.made {
+        if let Some(picture) = picture {
+            handles.contacts.discard(picture.blob_id).await?;
+        }
         let row = of_account(&handles, &agent, made).await?;
         let identity = views::identities(&handles, &[row.id]).await?.pop();
         return Ok(created(&handles, &row, identity.as_ref()));
     }
-    let wanted = fields.wanted(claim.id);
-    let recorded: Recorded = match fields.inbox_id {
-        Some(inbox_id) => handles.contacts.create_in(&living(agent.visible_inbox(inbox_id)?)?, &wanted).await?,
-        None => handles.contacts.create(&agent.account, &wanted).await?,
+    let recorded: ApiResult<Recorded> = async {
+        let fields = body.value.checked()?;
+        let wanted = fields.wanted(picture.clone(), claim.id);
+        Ok(match fields.inbox_id {
+            Some(inbox_id) => handles.contacts.create_in(&living(agent.visible_inbox(inbox_id)?)?, &wanted).await?,
+            None => handles.contacts.create(&agent.account, &wanted).await?,
+        })
+    }
+    .await;
+    let recorded = match recorded {
+        Ok(recorded) => recorded,
+        Err(refused) => return contact_avatar::withdrawn(&handles, picture, refused).await,
     };
     Ok(created(&handles, &recorded.contact, recorded.contact_inbox.as_deref()))
 }
@@ -212,17 +262,49 @@ pub async fn update(
     body: Body<ContactFields>,
 ) -> ApiResult<HttpResponse> {
     let row = of_account(&handles, &agent, path.1).await?;
-    let fields = body.value.checked()?;
-    let update = Update {
-        name: fields.name,
-        email: fields.email,
-        phone_number: fields.phone_number,
-        identifier: fields.identifier,
-        blocked: fields.blocked,
-        avatar_url: fields.avatar_url,
-        additional_attributes: fields.additional_attributes.unwrap_or_default(),
-        custom_attributes: fields.custom_attributes.unwrap_or_default(),
-    };
+    let picture = contact_avatar::store(&handles, &agent, body.files).await?;
+    let updated: ApiResult<_> = async {
+        let fields = body.value.checked()?;
+        Ok(handles.contacts.update(&agent.account, row, fields.update(picture.clone())).await?)
+    }
+    .await;
+    match updated {
+        Ok(updated) => answer(&handles, &updated).await,
+        Err(refused) => contact_avatar::withdrawn(&handles, picture, refused).await,
+    }
+}
+
+/// Removes a contact with everything of it. One that is online stays.
+#[utoipa::path(delete, path = "", tag = "Contacts", responses((status = 200, description = "removed"), (status = 422, description = "the contact is online")))]
+pub async fn remove(handles: web::Data<Handles>, admin: Administrator, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
+    let Administrator(agent) = admin;
+    let row = of_account(&handles, &agent, path.1).await?;
+    if handles.presence.is_contact_online(row.account_id, row.id) {
+        return Err(ApiError::unprocessable(format!("{} is online and cannot be removed now", row.name)));
+    }
+    handles.contacts.remove(&agent.account, row.id, Some(agent.card())).await?;
+    handles.addresses.clear();
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// Names of custom attributes.
+#[derive(Deserialize, ToSchema)]
+pub struct AttributeNames {
+    custom_attributes: Vec<String>,
+}
+
+impl Request for AttributeNames {}
+
+/// Takes custom attributes off a contact.
+#[utoipa::path(post, path = "", tag = "Contacts", request_body = AttributeNames, responses((status = 200, description = "payload: the contact")))]
+pub async fn destroy_custom_attributes(
+    handles: web::Data<Handles>,
+    agent: Agent,
+    path: web::Path<(i64, i64)>,
+    body: Body<AttributeNames>,
+) -> ApiResult<HttpResponse> {
+    let row = of_account(&handles, &agent, path.1).await?;
+    let update = Update { removed_attributes: body.value.custom_attributes, ..Update::default() };
     let updated = handles.contacts.update(&agent.account, row, update).await?;
     answer(&handles, &updated).await
 }
@@ -239,6 +321,40 @@ pub async fn conversations(handles: web::Data<Handles>, agent: Agent, path: web:
     let shown = views::conversations(&handles, rows).await?;
     let payload: Vec<Value> = shown.iter().map(|shown| render::conversation(&handles, shown)).collect();
     Ok(HttpResponse::Ok().json(json!({ "payload": payload })))
+}
+
+/// What was attached to messages of the contact's conversations: the latest hundred (contract, section 0).
+#[utoipa::path(get, path = "", tag = "Contacts", responses((status = 200, description = "meta: total_count, payload: attachments")))]
+pub async fn attachments(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
+    let row = of_account(&handles, &agent, path.1).await?;
+    let mut conversations = Query::select()
+        .column(conversation::Column::Id)
+        .from(conversation::Entity)
+        .and_where(conversation::Column::ContactId.eq(row.id))
+        .take();
+    if let Some(visible) = agent.visible_inboxes() {
+        conversations.and_where(conversation::Column::InboxId.is_in(visible));
+    }
+    let messages = Query::select()
+        .column(message::Column::Id)
+        .from(message::Entity)
+        .and_where(message::Column::ConversationId.in_subquery(conversations))
+        .take();
+    let found = attachment::Entity::find().filter(attachment::Column::MessageId.in_subquery(messages));
+    let count = found.clone().count(&handles.db.read).await?;
+    let rows = found.order_by_desc(attachment::Column::Id).limit(100).all(&handles.db.read).await?;
+    let carriers = message::Entity::find().filter(message::Column::Id.is_in(rows.iter().map(|row| row.message_id)));
+    let carriers = views::messages(&handles, carriers.all(&handles.db.read).await?).await?;
+    let shown = |row: &attachment::Model| {
+        let mut shown = handles.wire.attachment(row);
+        let carrier = carriers.iter().find(|view| view.message.id == row.message_id);
+        let sender = carrier.and_then(|view| view.sender.as_ref()).map(|sender| handles.wire.sender(sender, row.account_id));
+        actors::wire::set(&mut shown, "created_at", actors::wire::epoch(row.created_at).into());
+        actors::wire::set(&mut shown, "sender", sender.unwrap_or_default());
+        shown
+    };
+    let payload: Vec<Value> = rows.iter().map(shown).collect();
+    Ok(HttpResponse::Ok().json(json!({ "meta": { "total_count": count }, "payload": payload })))
 }
 
 /// An address in an inbox.
@@ -315,7 +431,11 @@ async fn shown(handles: &Handles, rows: &[contact::Model], with_identities: bool
     Ok(rows.iter().map(|row| render::contact(handles, row, identities.as_deref())).collect())
 }
 
-async fn answer(handles: &Handles, row: &contact::Model) -> ApiResult<HttpResponse> {
+/// A contact with its addresses, as most routes answer it.
+///
+/// # Errors
+/// If the database fails.
+pub async fn answer(handles: &Handles, row: &contact::Model) -> ApiResult<HttpResponse> {
     let identities = views::identities(handles, &[row.id]).await?;
     Ok(HttpResponse::Ok().json(json!({ "payload": render::contact(handles, row, Some(&identities)) })))
 }

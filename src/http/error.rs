@@ -136,6 +136,7 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::Taken(field) => ApiError::invalid(field, format!("{} has already been taken", in_words(field))),
             StoreError::Conflict(_) => ApiError::conflict("It was changed at the same time; send the request again"),
+            StoreError::Gone => ApiError::not_found(),
             StoreError::Refused(words) => {
                 ApiError { cause: Some(words), ..ApiError::unprocessable("The database refuses a value of this request") }
             }

@@ -134,6 +134,20 @@ pub fn phone_number(text: &str) -> Option<String> {
     is_valid.then(|| text.to_owned())
 }
 
+/// What is wrong with a value of an attribute: texts are shorter than 1500 characters and whole numbers smaller than
+/// 9,999,999,999 (contract, section 0, Limits).
+pub fn attribute_refusal(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::String(text) if text.chars().count() >= 1500 => Some("must be shorter than 1500 characters"),
+        Value::Number(number) => {
+            let is_whole = number.is_i64() || number.is_u64();
+            let is_small = number.as_i64().is_some_and(|number| number.abs() < 9_999_999_999);
+            (is_whole && !is_small).then_some("must be smaller than 9999999999")
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -166,6 +180,15 @@ mod tests {
         assert_eq!(phone_number("+4912345"), Some("+4912345".into()));
         for wrong in ["4912345", "+", "+0123", "+12345678901234567", "+12a"] {
             assert_eq!(phone_number(wrong), None, "{wrong:?}");
+        }
+    }
+    #[test]
+    fn attributes_are_short_texts_and_small_numbers() {
+        for kept in [json!("x".repeat(1499)), json!(9_999_999_998_i64), json!(-5), json!(1e30), json!(null), json!([1]), json!(true)] {
+            assert_eq!(attribute_refusal(&kept), None, "{kept}");
+        }
+        for refused in [json!("ä".repeat(1500)), json!(9_999_999_999_i64), json!(-9_999_999_999_i64), json!(u64::MAX)] {
+            assert!(attribute_refusal(&refused).is_some(), "{refused}");
         }
     }
 }

@@ -102,7 +102,7 @@ pub async fn update(
     audit::updated(&transaction, &agent.author(), ("Label", after.id), &before, &after).await?;
     transaction.commit().await?;
     if is_renamed {
-        let _ = handles.conversations.send(Forget).await;
+        let _ = handles.conversations.send(Forget { contact_id: None }).await;
     }
     cache_keys::changed(&handles, agent.account.id).await?;
     Ok(HttpResponse::Ok().json(render(&after)))
@@ -118,7 +118,7 @@ pub async fn remove(handles: web::Data<Handles>, administrator: Administrator, p
     relabel(&transaction, agent.account.id, &row.title, None).await?;
     audit::destroyed(&transaction, &agent.author(), ("Label", row.id), &row).await?;
     transaction.commit().await?;
-    let _ = handles.conversations.send(Forget).await;
+    let _ = handles.conversations.send(Forget { contact_id: None }).await;
     cache_keys::changed(&handles, agent.account.id).await?;
     Ok(HttpResponse::Ok().finish())
 }

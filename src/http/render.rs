@@ -230,7 +230,7 @@ pub fn contact(handles: &Handles, contact: &contact::Model, identities: Option<&
         "phone_number": contact.phone_number,
         "blocked": contact.blocked,
         "identifier": contact.identifier,
-        "thumbnail": contact.avatar_url.as_deref().unwrap_or_default(),
+        "thumbnail": handles.wire.contact_picture(contact),
         "custom_attributes": contact.custom_attributes,
         "created_at": epoch(contact.created_at),
     });

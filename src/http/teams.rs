@@ -112,7 +112,7 @@ pub async fn remove(handles: web::Data<Handles>, administrator: Administrator, p
         .await?;
     audit::destroyed(&transaction, &agent.author(), ("Team", team.row.id), &team.row).await?;
     transaction.commit().await?;
-    let _ = handles.conversations.send(Forget).await;
+    let _ = handles.conversations.send(Forget { contact_id: None }).await;
     handles.catalog.reload().await?;
     cache_keys::changed(&handles, agent.account.id).await?;
     Ok(HttpResponse::Ok().finish())

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// What can be asked of the conversations of a key; answered once it is committed.
-#[derive(Debug, Message)]
+#[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<Recorded, ConversationError>")]
 pub enum Command {
     /// The contact wrote.
@@ -202,10 +202,13 @@ impl From<ConversationError> for ChannelError {
 #[rtype(result = "()")]
 pub struct ContactChanged(pub Arc<contact::Model>);
 
-/// Rows were changed beside the actors: those who keep them read them again before their next command.
+/// Rows were changed or removed beside the actors: those who keep them read them again before their next command.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub struct Forget;
+pub struct Forget {
+    /// Only what belongs to this contact, when set.
+    pub contact_id: Option<i64>,
+}
 
 /// May I leave? An idle actor asks, having handled so many messages.
 #[derive(Message)]

@@ -4,7 +4,7 @@ use crate::conversation::rules::labels_of;
 use crate::event::{Event, MessageView};
 use entity::message::MessageStatus;
 use entity::{
-    account, attachment, blob, contact, contact_inbox, conversation, conversation_label, delivery, delivery_attempt, event,
+    account, attachment, blob, contact, contact_inbox, conversation, conversation_label, delivery, delivery_attempt, event, id_mark,
     idempotency_key, message, outgoing,
 };
 use sea_orm::sea_query::{Expr, ExprTrait, IntoIden, OnConflict, Query, TableRef, ValueTuple};
@@ -29,9 +29,9 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// From the highest ids stored.
+    /// From the highest ids stored, or removed.
     pub async fn load(db: &impl ConnectionTrait) -> Result<Self, DbErr> {
-        Ok(Ids {
+        let mut ids = Ids {
             contact: highest::<contact::Entity>(db, contact::Column::Id).await?,
             contact_inbox: highest::<contact_inbox::Entity>(db, contact_inbox::Column::Id).await?,
             conversation: highest::<conversation::Entity>(db, conversation::Column::Id).await?,
@@ -40,7 +40,32 @@ impl Ids {
             event: highest::<event::Entity>(db, event::Column::Id).await?,
             delivery: highest::<delivery::Entity>(db, delivery::Column::Id).await?,
             attempt: highest::<delivery_attempt::Entity>(db, delivery_attempt::Column::Id).await?,
-        })
+        };
+        let marks: HashMap<String, i64> =
+            id_mark::Entity::find().all(db).await?.into_iter().map(|mark| (mark.name, mark.last_id)).collect();
+        for (name, id) in ids.removable() {
+            *id = std::cmp::max(*id, marks.get(name).copied().unwrap_or_default());
+        }
+        Ok(ids)
+    }
+
+    /// The tables from which rows are removed, and their last ids.
+    fn removable(&mut self) -> [(&'static str, &mut i64); 5] {
+        [
+            ("contacts", &mut self.contact),
+            ("contact_inboxes", &mut self.contact_inbox),
+            ("conversations", &mut self.conversation),
+            ("messages", &mut self.message),
+            ("attachments", &mut self.attachment),
+        ]
+    }
+
+    /// Notes the last ids before rows are removed, so that none is given again after the next start.
+    pub async fn mark(&mut self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        let marks = self.removable().map(|(name, id)| set_all(id_mark::Model { name: name.to_owned(), last_id: *id }));
+        let again = OnConflict::column(id_mark::Column::Name).update_column(id_mark::Column::LastId).to_owned();
+        id_mark::Entity::insert_many::<id_mark::ActiveModel, _>(marks).on_conflict(again).exec_without_returning(db).await?;
+        Ok(())
     }
 
     /// The next event.

@@ -1,0 +1,166 @@
+//! How contacts leave: removed with everything of theirs, or merged into another contact, which takes everything over.
+//!
+//! Departures are written after the records of their group, so what was said before them goes along. Whoever still keeps the
+//! contact in memory is refused by the writer afterwards ([`StoreError::Gone`](super::StoreError::Gone)) and loads again.
+use crate::event::{AccountCard, CONTACT_COLUMNS, Fact, changes};
+use crate::message::UserCard;
+use entity::message::SenderType;
+use entity::{
+    attachment, blob, contact, contact_inbox, contact_label, conversation, conversation_label, draft, mention, message, note, notification,
+    outgoing, participant,
+};
+use sea_orm::sea_query::{Expr, Query, SelectStatement};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use std::sync::Arc;
+
+/// A contact that leaves.
+#[derive(Clone, Debug)]
+pub struct Departure {
+    /// Whose contact it is.
+    pub account: AccountCard,
+    /// The user who causes it, if one does.
+    pub performer: Option<UserCard>,
+    /// Who leaves.
+    pub contact: Arc<contact::Model>,
+    /// Who takes everything over, as it was and as it shall be; without one everything is removed.
+    pub heir: Option<(Arc<contact::Model>, contact::Model)>,
+}
+
+impl Departure {
+    /// What is told of it.
+    pub fn facts(&self) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        if let Some((before, after)) = &self.heir {
+            let heir = Arc::new(after.clone());
+            let changes = changes(before.as_ref(), after, CONTACT_COLUMNS);
+            if !changes.is_empty() {
+                facts.push(Fact::ContactUpdated(heir.clone(), changes));
+            }
+            facts.push(Fact::ContactMerged(heir));
+        }
+        facts.push(Fact::ContactDeleted(self.contact.clone()));
+        facts
+    }
+
+    /// Writes it; the keys of the files that nobody has any more.
+    pub async fn write(&self, db: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+        match &self.heir {
+            Some((before, after)) => merge(db, &self.contact, before, after).await,
+            None => remove(db, &self.contact).await,
+        }
+    }
+}
+
+fn ids_of(contact_id: i64) -> SelectStatement {
+    Query::select()
+        .column(conversation::Column::Id)
+        .from(conversation::Entity)
+        .and_where(conversation::Column::ContactId.eq(contact_id))
+        .take()
+}
+
+/// Everything of the contact, from the leaves to the root.
+async fn remove(db: &impl ConnectionTrait, contact: &contact::Model) -> Result<Vec<String>, DbErr> {
+    let id = contact.id;
+    let messages = || {
+        Query::select()
+            .column(message::Column::Id)
+            .from(message::Entity)
+            .and_where(message::Column::ConversationId.in_subquery(ids_of(id)))
+            .take()
+    };
+    let attached = Query::select()
+        .column(attachment::Column::BlobId)
+        .from(attachment::Entity)
+        .and_where(attachment::Column::MessageId.in_subquery(messages()))
+        .and_where(attachment::Column::BlobId.is_not_null())
+        .take();
+    let mut keys = drop_blobs(db, Condition::all().add(blob::Column::Id.in_subquery(attached))).await?;
+    keys.extend(drop_avatar(db, contact.avatar_blob_id).await?);
+    attachment::Entity::delete_many().filter(attachment::Column::MessageId.in_subquery(messages())).exec(db).await?;
+    outgoing::Entity::delete_many().filter(outgoing::Column::MessageId.in_subquery(messages())).exec(db).await?;
+    macro_rules! forget {
+        ($($entity:ident)*) => {$(
+            $entity::Entity::delete_many().filter($entity::Column::ConversationId.in_subquery(ids_of(id))).exec(db).await?;
+        )*};
+    }
+    forget!(message mention participant draft notification conversation_label);
+    macro_rules! leave {
+        ($($entity:ident)*) => {$(
+            $entity::Entity::delete_many().filter($entity::Column::ContactId.eq(id)).exec(db).await?;
+        )*};
+    }
+    leave!(conversation contact_inbox contact_label note);
+    contact::Entity::delete_by_id(id).exec(db).await?;
+    Ok(keys)
+}
+
+/// What the contact has becomes the heir's; of what only one can have the heir's own stays.
+async fn merge(
+    db: &impl ConnectionTrait,
+    contact: &contact::Model,
+    before: &contact::Model,
+    after: &contact::Model,
+) -> Result<Vec<String>, DbErr> {
+    let (id, heir) = (contact.id, after.id);
+    message::Entity::update_many()
+        .col_expr(message::Column::SenderId, Expr::value(heir))
+        .filter(message::Column::ConversationId.in_subquery(ids_of(id)))
+        .filter(message::Column::SenderType.eq(SenderType::Contact))
+        .filter(message::Column::SenderId.eq(id))
+        .exec(db)
+        .await?;
+    let has = Query::select()
+        .column(contact_label::Column::Title)
+        .from(contact_label::Entity)
+        .and_where(contact_label::Column::ContactId.eq(heir))
+        .take();
+    contact_label::Entity::delete_many()
+        .filter(contact_label::Column::ContactId.eq(id))
+        .filter(contact_label::Column::Title.in_subquery(has))
+        .exec(db)
+        .await?;
+    macro_rules! move_over {
+        ($($entity:ident)*) => {$(
+            $entity::Entity::update_many()
+                .col_expr($entity::Column::ContactId, Expr::value(heir))
+                .filter($entity::Column::ContactId.eq(id))
+                .exec(db)
+                .await?;
+        )*};
+    }
+    move_over!(conversation contact_inbox contact_label note);
+    // Before the heir takes over address, number and identifier, which are unique.
+    contact::Entity::delete_by_id(id).exec(db).await?;
+    use contact::Column as C;
+    let mut heirs = contact::Entity::update_many()
+        .col_expr(C::Name, Expr::value(after.name.clone()))
+        .col_expr(C::Email, Expr::value(after.email.clone()))
+        .col_expr(C::PhoneNumber, Expr::value(after.phone_number.clone()))
+        .col_expr(C::Identifier, Expr::value(after.identifier.clone()))
+        .col_expr(C::AvatarBlobId, Expr::value(after.avatar_blob_id))
+        .col_expr(C::AvatarUrl, Expr::value(after.avatar_url.clone()))
+        .col_expr(C::AdditionalAttributes, Expr::value(after.additional_attributes.clone()))
+        .col_expr(C::CustomAttributes, Expr::value(after.custom_attributes.clone()))
+        .col_expr(C::UpdatedAt, Expr::value(after.updated_at));
+    if before.last_activity_at != after.last_activity_at {
+        heirs = heirs.col_expr(C::LastActivityAt, Expr::value(after.last_activity_at));
+    }
+    heirs.filter(C::Id.eq(heir)).exec(db).await?;
+    drop_avatar(db, contact.avatar_blob_id.filter(|blob| after.avatar_blob_id != Some(*blob))).await
+}
+
+async fn drop_avatar(db: &impl ConnectionTrait, blob_id: Option<i64>) -> Result<Vec<String>, DbErr> {
+    match blob_id {
+        Some(blob_id) => drop_blobs(db, Condition::all().add(blob::Column::Id.eq(blob_id))).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+async fn drop_blobs(db: &impl ConnectionTrait, which: Condition) -> Result<Vec<String>, DbErr> {
+    let keys = blob::Entity::find().select_only().column(blob::Column::Key).filter(which.clone()).into_tuple().all(db).await?;
+    if !keys.is_empty() {
+        blob::Entity::delete_many().filter(which).exec(db).await?;
+    }
+    Ok(keys)
+}
