@@ -3,6 +3,7 @@
 //! A handler authenticates by naming an extractor of `auth`, reads through SQL, changes through an actor, and answers JSON.
 //! The description of the API at `/swagger` is made from this table and the handlers.
 pub mod accounts;
+pub mod agent_bots;
 pub mod agents;
 pub mod ask;
 pub mod auth;
@@ -18,6 +19,9 @@ pub mod health;
 pub mod idempotency;
 pub mod inboxes;
 pub mod messages;
+pub mod platform_accounts;
+pub mod platform_bots;
+pub mod platform_users;
 pub mod profiles;
 pub mod render;
 pub mod scope;
@@ -53,6 +57,8 @@ pub enum Audience {
     Administrator,
     /// A customer's app, with an inbox identifier.
     Client,
+    /// A platform app, with its own token.
+    Platform,
 }
 
 /// A row of the table.
@@ -112,6 +118,9 @@ routes! {
         GET "/api/v1/accounts/{account_id}/inboxes" => inboxes::list;
         GET "/api/v1/accounts/{account_id}/inboxes/{inbox_id}" => inboxes::show;
         GET "/api/v1/accounts/{account_id}/inboxes/{inbox_id}/health" => inboxes::health;
+        GET "/api/v1/accounts/{account_id}/inboxes/{inbox_id}/agent_bot" => agent_bots::of_inbox;
+        GET "/api/v1/accounts/{account_id}/agent_bots" => agent_bots::list;
+        GET "/api/v1/accounts/{account_id}/agent_bots/{bot_id}" => agent_bots::show;
         GET "/api/v1/accounts/{account_id}/inbox_members/{inbox_id}" => inboxes::members;
         GET "/api/v1/accounts/{account_id}/contacts" => contacts::list;
         POST "/api/v1/accounts/{account_id}/contacts" => contacts::create;
@@ -142,6 +151,14 @@ routes! {
         POST "/api/v1/accounts/{account_id}/conversations/{conversation_id}/messages/{message_id}/retry" => messages::retry;
     }
     Administrator {
+        POST "/api/v1/accounts/{account_id}/agent_bots" => agent_bots::create;
+        PUT "/api/v1/accounts/{account_id}/agent_bots/{bot_id}" => agent_bots::update;
+        PATCH "/api/v1/accounts/{account_id}/agent_bots/{bot_id}" => agent_bots::update;
+        DELETE "/api/v1/accounts/{account_id}/agent_bots/{bot_id}" => agent_bots::remove;
+        POST "/api/v1/accounts/{account_id}/agent_bots/{bot_id}/reset_access_token" => agent_bots::reset_access_token;
+        POST "/api/v1/accounts/{account_id}/agent_bots/{bot_id}/reset_secret" => agent_bots::reset_secret;
+        DELETE "/api/v1/accounts/{account_id}/agent_bots/{bot_id}/avatar" => agent_bots::remove_avatar;
+        POST "/api/v1/accounts/{account_id}/inboxes/{inbox_id}/set_agent_bot" => agent_bots::set_of_inbox;
         POST "/api/v1/accounts/{account_id}/agents" => agents::create;
         PUT "/api/v1/accounts/{account_id}/agents/{agent_id}" => agents::update;
         PATCH "/api/v1/accounts/{account_id}/agents/{agent_id}" => agents::update;
@@ -180,6 +197,30 @@ routes! {
         POST "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/update_last_seen" => client::update_last_seen;
         GET "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages" => client::messages;
         POST "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages" => client::create_message;
+    }
+    Platform {
+        GET "/platform/api/v1/accounts" => platform_accounts::list;
+        POST "/platform/api/v1/accounts" => platform_accounts::create;
+        GET "/platform/api/v1/accounts/{account_id}" => platform_accounts::show;
+        PUT "/platform/api/v1/accounts/{account_id}" => platform_accounts::update;
+        PATCH "/platform/api/v1/accounts/{account_id}" => platform_accounts::update;
+        DELETE "/platform/api/v1/accounts/{account_id}" => platform_accounts::remove;
+        GET "/platform/api/v1/accounts/{account_id}/account_users" => platform_accounts::members;
+        POST "/platform/api/v1/accounts/{account_id}/account_users" => platform_accounts::add_member;
+        DELETE "/platform/api/v1/accounts/{account_id}/account_users" => platform_accounts::remove_member;
+        POST "/platform/api/v1/users" => platform_users::create;
+        GET "/platform/api/v1/users/{user_id}" => platform_users::show;
+        PUT "/platform/api/v1/users/{user_id}" => platform_users::update;
+        PATCH "/platform/api/v1/users/{user_id}" => platform_users::update;
+        DELETE "/platform/api/v1/users/{user_id}" => platform_users::remove;
+        GET "/platform/api/v1/users/{user_id}/login" => platform_users::sign_in_link;
+        POST "/platform/api/v1/users/{user_id}/token" => platform_users::token;
+        GET "/platform/api/v1/agent_bots" => platform_bots::list;
+        POST "/platform/api/v1/agent_bots" => platform_bots::create;
+        GET "/platform/api/v1/agent_bots/{bot_id}" => platform_bots::show;
+        PUT "/platform/api/v1/agent_bots/{bot_id}" => platform_bots::update;
+        PATCH "/platform/api/v1/agent_bots/{bot_id}" => platform_bots::update;
+        DELETE "/platform/api/v1/agent_bots/{bot_id}" => platform_bots::remove;
     }
 }
 

@@ -6,5 +6,7 @@ pub mod inboxes;
 pub mod members;
 pub mod password;
 pub mod reload;
+pub mod removal;
 pub mod settings;
 pub mod telemetry;
+pub mod tokens;

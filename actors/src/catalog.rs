@@ -2,6 +2,10 @@
 //!
 //! A [`Snapshot`] never changes; whoever commits an administrative change calls [`Catalog::reload`] before it answers, and
 //! everyone sees the new snapshot. So a message on its way reads none of this from the database.
+mod programs;
+
+pub use programs::{BOT_SECRET, Bot, PlatformApp, Programs};
+
 use crate::channel::ChannelSettings;
 use crate::db::Db;
 use crate::files::Files;
@@ -83,6 +87,7 @@ pub struct Snapshot {
     inboxes: HashMap<i64, Arc<Inbox>>,
     inbox_by_identifier: HashMap<String, i64>,
     webhooks: HashMap<i64, Arc<Webhook>>,
+    programs: Programs,
 }
 
 /// A user with its places in accounts.
@@ -252,6 +257,7 @@ impl Snapshot {
             let subscriptions = serde_json::from_value(row.subscriptions.clone()).unwrap_or_default();
             snapshot.webhooks.insert(row.id, Arc::new(Webhook { row, subscriptions, secret }));
         }
+        snapshot.programs = Programs::load(db, vault, files).await?;
         Ok(snapshot)
     }
 

@@ -54,6 +54,11 @@ impl Files {
         Files { store, vault, public_url: public_url.into() }
     }
 
+    /// Where people reach this daemon; no slash at its end.
+    pub fn public_url(&self) -> &str {
+        &self.public_url
+    }
+
     /// Streams a file into the store; nothing remains of one that is refused or breaks off.
     ///
     /// # Errors

@@ -5,12 +5,13 @@
 use super::error::{ApiError, ApiResult};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
-use actors::catalog::{Inbox, User};
+use actors::catalog::{self, Inbox, User};
 use actors::conversation::rules::By;
 use actors::message::UserCard;
 use actors::secret::hash;
 use actors::system::Handles;
 use entity::account_user::Role;
+use entity::platform_grant::GrantKind;
 use entity::{account, session};
 use futures_util::future::LocalBoxFuture;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -40,6 +41,24 @@ pub struct Administrator(pub Agent);
 
 /// The API inbox of the path's identifier: its client API needs no further credentials (contract, section 5).
 pub struct ClientInbox(pub Arc<Inbox>);
+
+/// A program that manages accounts and users (contract, section 9).
+pub struct PlatformApp(pub Arc<catalog::PlatformApp>);
+
+impl PlatformApp {
+    /// Whether it may manage an object.
+    pub fn manages(&self, kind: GrantKind, id: i64) -> bool {
+        self.0.grants.contains(&(kind, id))
+    }
+
+    /// Refuses what it did not create and was not granted.
+    ///
+    /// # Errors
+    /// 401, in the contract's words.
+    pub fn check(&self, kind: GrantKind, id: i64) -> ApiResult<()> {
+        if self.manages(kind, id) { Ok(()) } else { Err(ApiError::unauthorized("Non permissible resource")) }
+    }
+}
 
 impl Agent {
     /// What events show of the user.
@@ -124,6 +143,20 @@ impl FromRequest for Administrator {
             let agent = agent.await?;
             if agent.is_administrator() { Ok(Administrator(agent)) } else { Err(ApiError::refused()) }
         })
+    }
+}
+
+impl FromRequest for PlatformApp {
+    type Error = ApiError;
+    type Future = std::future::Ready<ApiResult<Self>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let find = || {
+            let token = access_token(request).unwrap_or_default();
+            let app = handles(request)?.catalog.now().platform_app_by_token(&hash(&token)).cloned();
+            app.map(PlatformApp).ok_or_else(|| ApiError::unauthorized("Invalid access_token"))
+        };
+        std::future::ready(find())
     }
 }
 
