@@ -9,11 +9,11 @@ pub use programs::{BOT_SECRET, Bot, PlatformApp, Programs};
 use crate::channel::ChannelSettings;
 use crate::db::Db;
 use crate::files::Files;
-use crate::message::UserCard;
+use crate::message::{Assignee, TeamCard, UserCard};
 use crate::secret::{CannotOpen, Secret, Vault};
 use arc_swap::ArcSwap;
 use entity::account_user::{Availability, Role};
-use entity::{access_token, account, account_user, blob, inbox, inbox_member, user, webhook};
+use entity::{access_token, account, account_user, blob, conversation, inbox, inbox_member, team, team_member, user, webhook};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -87,6 +87,7 @@ pub struct Snapshot {
     inboxes: HashMap<i64, Arc<Inbox>>,
     inbox_by_identifier: HashMap<String, i64>,
     webhooks: HashMap<i64, Arc<Webhook>>,
+    teams: HashMap<i64, Arc<Team>>,
     programs: Programs,
 }
 
@@ -159,6 +160,22 @@ impl Inbox {
             ChannelSettings::Api(settings) if !self.is_deleted() => settings.webhook_url.as_deref().filter(|url| !url.is_empty()),
             _ => None,
         }
+    }
+}
+
+/// A team with its members.
+#[derive(Debug)]
+pub struct Team {
+    /// The row.
+    pub row: team::Model,
+    /// Users who belong to it, by id.
+    pub members: Vec<i64>,
+}
+
+impl Team {
+    /// What events show of the team.
+    pub fn card(&self) -> TeamCard {
+        TeamCard { id: self.row.id, name: self.row.name.clone() }
     }
 }
 
@@ -245,6 +262,25 @@ impl Snapshot {
         webhooks
     }
 
+    /// A team.
+    pub fn team(&self, id: i64) -> Option<&Arc<Team>> {
+        self.teams.get(&id)
+    }
+
+    /// The teams of an account, by id.
+    pub fn teams_of(&self, account_id: i64) -> Vec<&Arc<Team>> {
+        let mut teams: Vec<_> = self.teams.values().filter(|team| team.row.account_id == account_id).collect();
+        teams.sort_unstable_by_key(|team| team.row.id);
+        teams
+    }
+
+    /// Who has a conversation.
+    pub fn assignee(&self, conversation: &conversation::Model) -> Option<Assignee> {
+        let user = || conversation.assignee_id.and_then(|id| self.user(id)).map(|user| Assignee::User(user.card()));
+        let bot = || conversation.assignee_agent_bot_id.and_then(|id| self.bot(id)).map(|bot| Assignee::Bot(bot.card()));
+        user().or_else(bot)
+    }
+
     async fn load(db: &Db, vault: &Vault, files: &Files) -> Result<Self, CatalogError> {
         let mut snapshot = Snapshot::default();
         for row in account::Entity::find().all(&db.read).await? {
@@ -257,6 +293,7 @@ impl Snapshot {
             let subscriptions = serde_json::from_value(row.subscriptions.clone()).unwrap_or_default();
             snapshot.webhooks.insert(row.id, Arc::new(Webhook { row, subscriptions, secret }));
         }
+        snapshot.load_teams(db).await?;
         snapshot.programs = Programs::load(db, vault, files).await?;
         Ok(snapshot)
     }
@@ -313,6 +350,18 @@ impl Snapshot {
                 row,
             };
             self.inboxes.insert(inbox.row.id, Arc::new(inbox));
+        }
+        Ok(())
+    }
+
+    async fn load_teams(&mut self, db: &Db) -> Result<(), CatalogError> {
+        let mut members: HashMap<i64, Vec<i64>> = HashMap::new();
+        for member in team_member::Entity::find().order_by_asc(team_member::Column::UserId).all(&db.read).await? {
+            members.entry(member.team_id).or_default().push(member.user_id);
+        }
+        for row in team::Entity::find().all(&db.read).await? {
+            let members = members.remove(&row.id).unwrap_or_default();
+            self.teams.insert(row.id, Arc::new(Team { row, members }));
         }
         Ok(())
     }

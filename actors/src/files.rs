@@ -210,7 +210,8 @@ fn clean_name(file_name: &str) -> String {
     if kept.is_empty() { "file".into() } else { kept }
 }
 
-fn percent_encode(text: &str) -> String {
+/// Escapes everything but what RFC 3986, section 2.3, leaves as it is.
+pub fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

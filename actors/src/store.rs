@@ -357,6 +357,7 @@ impl Writer {
         }
         let stored = records.iter().enumerate().filter(|(position, _)| !repeated.contains(position)).map(|(_, record)| record);
         rows::update_conversations(db, stored.clone()).await?;
+        rows::update_labels(db, stored.clone()).await?;
         rows::update_contacts(db, stored.clone()).await?;
         rows::write_outgoing(db, stored.clone()).await?;
         rows::write_claims(db, stored).await?;

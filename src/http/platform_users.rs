@@ -8,6 +8,7 @@ use crate::members::{NewMember, create_user};
 use crate::{password, removal, tokens};
 use actix_web::{HttpResponse, web};
 use actors::catalog::User;
+use actors::files::percent_encode;
 use actors::secret::{hash, random_token};
 use actors::system::Handles;
 use entity::platform_grant::GrantKind;
@@ -133,10 +134,8 @@ pub async fn sign_in_link(handles: web::Data<Handles>, app: PlatformApp, path: w
         expires_at: ActiveValue::Set(now + LINK_LIFETIME),
     };
     sign_in_link::Entity::insert(row).exec_without_returning(db).await?;
-    let mut url = url::Url::parse(handles.files.public_url()).map_err(ApiError::failed)?;
-    url.path_segments_mut().map_err(|()| ApiError::failed("server.public_url has no path"))?.pop_if_empty().extend(["app", "login"]);
-    url.query_pairs_mut().append_pair("email", &user.row.email).append_pair("sso_auth_token", &token);
-    Ok(HttpResponse::Ok().json(json!({ "url": url.as_str() })))
+    let (base, email) = (handles.files.public_url(), percent_encode(&user.row.email));
+    Ok(HttpResponse::Ok().json(json!({ "url": format!("{base}/app/login?email={email}&sso_auth_token={token}") })))
 }
 
 /// Takes the token of a link: true once, within its time, for its user.

@@ -2,6 +2,7 @@
 use super::{CatalogError, Snapshot, avatars, open};
 use crate::db::Db;
 use crate::files::Files;
+use crate::message::BotCard;
 use crate::secret::{Secret, Vault};
 use entity::access_token::{self, OwnerType};
 use entity::platform_grant::GrantKind;
@@ -24,6 +25,11 @@ pub struct Bot {
 }
 
 impl Bot {
+    /// What events and messages show of the bot.
+    pub fn card(&self) -> BotCard {
+        BotCard { id: self.row.id, name: self.row.name.clone(), avatar_url: self.avatar_url.clone() }
+    }
+
     /// Where its events are posted, if anywhere.
     pub fn outgoing_url(&self) -> Option<&str> {
         self.row.outgoing_url.as_deref().filter(|url| !url.is_empty())

@@ -1,9 +1,11 @@
 //! The statements of a group, one per table.
 use super::{Attempt, NewMessage, OutgoingChange, Record, Recorded, Row, is_taken_back, waiting};
+use crate::conversation::rules::labels_of;
 use crate::event::{Event, MessageView};
 use entity::message::MessageStatus;
 use entity::{
-    account, attachment, blob, contact, contact_inbox, conversation, delivery, delivery_attempt, event, idempotency_key, message, outgoing,
+    account, attachment, blob, contact, contact_inbox, conversation, conversation_label, delivery, delivery_attempt, event,
+    idempotency_key, message, outgoing,
 };
 use sea_orm::sea_query::{Expr, ExprTrait, IntoIden, OnConflict, Query, TableRef, ValueTuple};
 use sea_orm::{
@@ -292,6 +294,34 @@ pub async fn update_conversations<'a>(db: &impl ConnectionTrait, records: impl I
     let fixed = [C::Id, C::AccountId, C::DisplayId, C::Uuid, C::InboxId, C::ContactInboxId, C::CreatedAt];
     let columns: Vec<C> = C::iter().filter(|column| !fixed.iter().any(|fixed| fixed.to_string() == column.to_string())).collect();
     update::<conversation::Entity>(db, C::Id, &columns, changed, |row| row.id).await
+}
+
+/// Keeps the index of labels as the conversations have them.
+pub async fn update_labels<'a>(db: &impl ConnectionTrait, records: impl Iterator<Item = &'a Record>) -> Result<(), DbErr> {
+    use conversation_label::Column as C;
+    let mut added = Vec::new();
+    for record in records {
+        let Some(Row::Changed { before, after }) = &record.conversation else { continue };
+        if before.labels == after.labels {
+            continue;
+        }
+        let (had, has) = (labels_of(before), labels_of(after));
+        let removed: Vec<&String> = had.iter().filter(|title| !has.contains(title)).collect();
+        if !removed.is_empty() {
+            let gone = conversation_label::Entity::delete_many().filter(C::ConversationId.eq(after.id)).filter(C::Title.is_in(removed));
+            gone.exec(db).await?;
+        }
+        added.extend(has.into_iter().filter(|title| !had.contains(title)).map(|title| conversation_label::ActiveModel {
+            id: ActiveValue::NotSet,
+            account_id: ActiveValue::Set(after.account_id),
+            title: ActiveValue::Set(title),
+            conversation_id: ActiveValue::Set(after.id),
+        }));
+    }
+    if !added.is_empty() {
+        conversation_label::Entity::insert_many(added).exec_without_returning(db).await?;
+    }
+    Ok(())
 }
 
 /// Updates contacts: most only in when they were active.
