@@ -28,6 +28,7 @@ pub mod scope;
 pub mod sessions;
 pub mod views;
 pub mod webhooks;
+pub mod worker;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};

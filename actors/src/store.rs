@@ -13,9 +13,9 @@ use crate::catalog::{Catalog, Inbox, Snapshot};
 use crate::event::{AccountCard, Event, MessageView};
 use crate::files::Stored;
 use crate::message::UserCard;
-use crate::wire::webhook_name;
+use crate::webhooks::{Destination, destinations};
 use chrono::{DateTime, Utc};
-use entity::delivery::{DeliveryStatus, EndpointKind};
+use entity::delivery::DeliveryStatus;
 use entity::{contact, contact_inbox, conversation, delivery, delivery_attempt, message, outgoing};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, SqlErr, TransactionTrait};
 use std::collections::HashSet;
@@ -348,7 +348,7 @@ impl Writer {
                         performer: record.performer.clone(),
                         fact,
                     });
-                    deliveries.extend(self.deliveries(&catalog, &event, record));
+                    deliveries.extend(self.deliveries(&catalog, &event));
                     events.push(event.clone());
                     of_record.push(event);
                 }
@@ -372,23 +372,14 @@ impl Writer {
     }
 
     /// A row for each endpoint that wants to hear of an event.
-    fn deliveries(&mut self, catalog: &Snapshot, event: &Event, record: &Record) -> Vec<delivery::Model> {
-        let Some(name) = webhook_name(&event.fact) else { return Vec::new() };
-        let inbox_id = event.fact.conversation().map(|view| view.inbox.id);
-        let own = record.inbox.as_ref().filter(|inbox| inbox_id.is_some() && inbox.webhook_url().is_some());
-        let wants = |webhook: &crate::catalog::Webhook| {
-            webhook.subscriptions.iter().any(|subscribed| subscribed == name)
-                && webhook.row.inbox_id.is_none_or(|only| inbox_id == Some(only))
-        };
-        let subscribed = catalog.webhooks_of(event.account.id).into_iter().filter(|webhook| wants(webhook));
-        let endpoints = own.map(|inbox| (EndpointKind::Inbox, inbox.row.id)).into_iter();
-        let endpoints: Vec<_> = endpoints.chain(subscribed.map(|webhook| (EndpointKind::Webhook, webhook.row.id))).collect();
+    fn deliveries(&mut self, catalog: &Snapshot, event: &Event) -> Vec<delivery::Model> {
         let conversation_id = event.fact.conversation().map(|view| view.conversation.id);
-        let row = |(endpoint, endpoint_id)| delivery::Model {
+        let row = |((endpoint, endpoint_id), event_name): Destination| delivery::Model {
             id: self.ids.delivery(),
             uuid: Uuid::now_v7(),
             account_id: event.account.id,
             event_id: event.id,
+            event_name: event_name.map(str::to_owned),
             endpoint,
             endpoint_id,
             conversation_id,
@@ -398,7 +389,7 @@ impl Writer {
             created_at: event.at,
             finished_at: None,
         };
-        endpoints.into_iter().map(row).collect()
+        destinations(&event.fact, event.account.id, catalog).into_iter().map(row).collect()
     }
 }
 

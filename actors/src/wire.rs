@@ -8,6 +8,7 @@ use crate::files::{Files, is_shown_inline};
 use crate::message::{Assignee, BotCard, Sender, UserCard};
 use crate::presence::Presence;
 use chrono::{DateTime, SecondsFormat, Utc};
+use entity::conversation::Status;
 use entity::message::{MessageType, SenderType};
 use entity::{attachment, contact, contact_inbox};
 use serde_json::{Map, Value, json};
@@ -358,6 +359,19 @@ pub fn webhook_name(fact: &Fact) -> Option<&'static str> {
         Fact::ContactCreated(_) => Some("contact_created"),
         Fact::ContactUpdated(..) => Some("contact_updated"),
         _ => None,
+    }
+}
+
+/// The underscored names under which a bot hears of a fact (contract, section 8).
+pub fn bot_event_names(fact: &Fact) -> Vec<&'static str> {
+    match (fact, webhook_name(fact)) {
+        (Fact::ConversationStatusChanged(view, _), Some(name)) => match view.conversation.status {
+            Status::Open => vec!["conversation_opened", name],
+            Status::Resolved => vec!["conversation_resolved", name],
+            Status::Pending | Status::Snoozed => vec![name],
+        },
+        (Fact::MessageCreated(..) | Fact::MessageUpdated(..) | Fact::ConversationUpdated(..), Some(name)) => vec![name],
+        _ => Vec::new(),
     }
 }
 

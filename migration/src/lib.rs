@@ -4,7 +4,7 @@ pub use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait};
 mod columns;
 mod m20261121_000001_spine;
 mod m20261121_000002_desk;
-mod m20261121_000007_sign_in_links;
+mod m20261121_000007_programs;
 
 /// All migrations in order.
 pub struct Migrator;
@@ -14,7 +14,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261121_000001_spine::Migration),
             Box::new(m20261121_000002_desk::Migration),
-            Box::new(m20261121_000007_sign_in_links::Migration),
+            Box::new(m20261121_000007_programs::Migration),
         ]
     }
 }

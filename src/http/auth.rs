@@ -5,7 +5,7 @@
 use super::error::{ApiError, ApiResult};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
-use actors::catalog::{self, Inbox, User};
+use actors::catalog::{self, Inbox, Snapshot, User};
 use actors::conversation::rules::By;
 use actors::message::UserCard;
 use actors::secret::hash;
@@ -61,6 +61,11 @@ impl PlatformApp {
 }
 
 impl Agent {
+    /// The daemon's handles.
+    pub fn handles(&self) -> &Handles {
+        &self.handles
+    }
+
     /// What events show of the user.
     pub fn card(&self) -> UserCard {
         self.user.card()
@@ -122,12 +127,9 @@ impl FromRequest for Agent {
         Box::pin(async move {
             let caller = authenticate(&request).await?;
             let handles = handles(&request)?;
-            let account_id = request.match_info().get("account_id").and_then(|id| id.parse().ok()).ok_or_else(ApiError::not_found)?;
+            let account_id = account_id_of_path(&request)?;
             let role = caller.user.place(account_id).map(|place| place.role).ok_or_else(ApiError::not_found)?;
-            let account = handles.catalog.now().account(account_id).cloned().ok_or_else(ApiError::not_found)?;
-            if account.status == account::Status::Suspended {
-                return Err(ApiError::unauthorized("Account is suspended"));
-            }
+            let account = account_of_path(&request, &handles.catalog.now())?;
             Ok(Agent { user: caller.user, account, role, handles })
         })
     }
@@ -177,8 +179,10 @@ impl FromRequest for ClientInbox {
 async fn authenticate(request: &HttpRequest) -> ApiResult<Caller> {
     let handles = handles(request)?;
     if let Some(token) = access_token(request) {
-        let user = handles.catalog.now().user_by_token(&hash(&token)).cloned();
-        return user.map(|user| Caller { user, session: None }).ok_or_else(|| ApiError::unauthorized("Invalid Access Token"));
+        let (catalog, token_hash) = (handles.catalog.now(), hash(&token));
+        let words = if catalog.bot_by_token(&token_hash).is_some() { NOT_FOR_BOTS } else { "Invalid Access Token" };
+        let user = catalog.user_by_token(&token_hash).cloned();
+        return user.map(|user| Caller { user, session: None }).ok_or_else(|| ApiError::unauthorized(words));
     }
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty());
     let signed_out = || ApiError::unauthorized("You need to sign in or sign up before continuing.");
@@ -196,7 +200,27 @@ async fn authenticate(request: &HttpRequest) -> ApiResult<Caller> {
     Ok(Caller { user, session: Some(session) })
 }
 
-fn access_token(request: &HttpRequest) -> Option<String> {
+/// What a bot hears on a route that is not for bots.
+pub const NOT_FOR_BOTS: &str = "Access to this endpoint is not authorized for bots";
+
+/// The account of the path, if it may be used.
+///
+/// # Errors
+/// 404, or 401 if it is suspended.
+pub fn account_of_path(request: &HttpRequest, catalog: &Snapshot) -> ApiResult<Arc<account::Model>> {
+    let account = catalog.account(account_id_of_path(request)?).cloned().ok_or_else(ApiError::not_found)?;
+    match account.status {
+        account::Status::Active => Ok(account),
+        account::Status::Suspended => Err(ApiError::unauthorized("Account is suspended")),
+    }
+}
+
+fn account_id_of_path(request: &HttpRequest) -> ApiResult<i64> {
+    request.match_info().get("account_id").and_then(|id| id.parse().ok()).ok_or_else(ApiError::not_found)
+}
+
+/// The `api_access_token` of a request: a header in either spelling, or the query.
+pub fn access_token(request: &HttpRequest) -> Option<String> {
     let named = ["api_access_token", "api-access-token"].iter().find_map(|name| request.headers().get(*name));
     let from_header = named.and_then(|value| value.to_str().ok()).map(str::to_owned);
     let from_query = || {

@@ -7,13 +7,14 @@ use super::idempotency::Claim;
 use super::inboxes::living;
 use super::messages::{self, MessageFields};
 use super::scope::find;
+use super::worker::{Sees, Worker, Works};
 use super::{contacts, fields, render, views};
 use actix_web::{HttpResponse, web};
 use actors::addresses::Address;
 use actors::catalog::Inbox;
 use actors::conversation::rules::Change;
 use actors::conversation::{Command, Open};
-use actors::message::{Key, Sender, UserCard};
+use actors::message::{Key, UserCard};
 use actors::store::Recorded;
 use actors::system::Handles;
 use actors::wire::iso_or_null;
@@ -113,8 +114,8 @@ fn sorted(found: sea_orm::Select<conversation::Entity>, sort: Option<&str>) -> s
 
 /// One conversation.
 #[utoipa::path(get, path = "", tag = "Conversations", responses((status = 200, description = "the conversation"), (status = 404, description = "no such conversation")))]
-pub async fn show(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
-    let found = find(&handles, &agent, path.1).await?;
+pub async fn show(handles: web::Data<Handles>, worker: Worker, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
+    let found = find(&handles, &worker, path.1).await?;
     answer(&handles, found.address.conversation_id).await
 }
 
@@ -146,22 +147,22 @@ impl Request for NewConversation {}
 
 /// Opens a conversation; in an inbox that keeps to a single one, the contact's last is the answer.
 #[utoipa::path(post, path = "", tag = "Conversations", request_body = NewConversation, responses((status = 200, description = "the conversation"), (status = 422, description = "a field is wrong")))]
-pub async fn create(handles: web::Data<Handles>, agent: Agent, claim: Claim, body: Body<NewConversation>) -> ApiResult<HttpResponse> {
+pub async fn create(handles: web::Data<Handles>, worker: Worker, claim: Claim, body: Body<NewConversation>) -> ApiResult<HttpResponse> {
     let new = body.value;
-    let (inbox, source_id) = identity(&handles, &agent, &new).await?;
+    let (inbox, source_id) = identity(&handles, &worker, &new).await?;
     if let Some(made) = claim.made {
-        return answer_made(&handles, &agent, made).await;
+        return answer_made(&handles, &worker, made).await;
     }
     let assignee = match new.assignee_id {
         Some(id) => Some(assignable(&handles, &inbox, id)?.id),
         None => None,
     };
     let first = match new.message {
-        Some(message) => Some((Sender::User(agent.card()), messages::draft(message, body.files, agent.user.row.id)?)),
+        Some(message) => Some((worker.sender(), messages::draft(message, body.files, worker.user_id())?)),
         None => None,
     };
     let open = Open {
-        by: agent.by(),
+        by: worker.by(),
         status: new.status,
         snoozed_until: new.snoozed_until,
         assignee_id: assignee,
@@ -177,11 +178,11 @@ pub async fn create(handles: web::Data<Handles>, agent: Agent, claim: Claim, bod
 }
 
 /// In whose name, and in which inbox, a conversation is opened: by source id, or by contact and inbox.
-async fn identity(handles: &Handles, agent: &Agent, new: &NewConversation) -> ApiResult<(Arc<Inbox>, String)> {
+async fn identity(handles: &Handles, caller: &impl Sees, new: &NewConversation) -> ApiResult<(Arc<Inbox>, String)> {
     if let Some(contact_id) = new.contact_id {
-        let contact = contacts::of_account(handles, agent, contact_id).await?;
+        let contact = contacts::of_account(handles, caller, contact_id).await?;
         let inbox_id = new.inbox_id.ok_or_else(|| ApiError::invalid("inbox_id", "inbox_id is missing"))?;
-        let inbox = living(agent.visible_inbox(inbox_id)?)?;
+        let inbox = living(caller.visible_inbox(inbox_id)?)?;
         let added = handles.contacts.add_identity(&inbox, contact, new.source_id.clone().filter(|id| !id.is_empty())).await;
         let recorded = added.map_err(contacts::identity_refusal)?;
         let identity = recorded.contact_inbox.ok_or_else(ApiError::not_found)?;
@@ -190,19 +191,19 @@ async fn identity(handles: &Handles, agent: &Agent, new: &NewConversation) -> Ap
     let source_id = new.source_id.clone().filter(|id| !id.is_empty());
     let source_id = source_id.ok_or_else(|| ApiError::invalid("source_id", "source_id, or contact_id with inbox_id, is missing"))?;
     let mut found = contact_inbox::Entity::find().filter(contact_inbox::Column::SourceId.eq(&source_id));
-    let of_account: Vec<i64> = handles.catalog.now().inboxes_of(agent.account.id).into_iter().map(|inbox| inbox.row.id).collect();
+    let of_account: Vec<i64> = handles.catalog.now().inboxes_of(caller.account_id()).into_iter().map(|inbox| inbox.row.id).collect();
     found = match new.inbox_id {
         Some(inbox_id) => found.filter(contact_inbox::Column::InboxId.eq(inbox_id)),
         None => found.filter(contact_inbox::Column::InboxId.is_in(of_account)),
     };
     let row = found.one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
-    Ok((living(agent.visible_inbox(row.inbox_id)?)?, source_id))
+    Ok((living(caller.visible_inbox(row.inbox_id)?)?, source_id))
 }
 
-async fn answer_made(handles: &Handles, agent: &Agent, made: i64) -> ApiResult<HttpResponse> {
+async fn answer_made(handles: &Handles, caller: &impl Sees, made: i64) -> ApiResult<HttpResponse> {
     // The row that was made is the first message's, where there was one.
-    let of_message = entity::message::Entity::find_by_id(made).filter(entity::message::Column::AccountId.eq(agent.account.id));
-    let conversation = conversation::Entity::find_by_id(made).filter(conversation::Column::AccountId.eq(agent.account.id));
+    let of_message = entity::message::Entity::find_by_id(made).filter(entity::message::Column::AccountId.eq(caller.account_id()));
+    let conversation = conversation::Entity::find_by_id(made).filter(conversation::Column::AccountId.eq(caller.account_id()));
     let id = match conversation.one(&handles.db.read).await? {
         Some(found) => found.id,
         None => of_message.one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?.conversation_id,
@@ -225,12 +226,12 @@ impl Request for StatusFields {}
 #[utoipa::path(post, path = "", tag = "Conversations", request_body = StatusFields, responses((status = 200, description = "payload: success, conversation_id, current_status")))]
 pub async fn toggle_status(
     handles: web::Data<Handles>,
-    agent: Agent,
+    worker: Worker,
     path: web::Path<(i64, i64)>,
     body: Body<StatusFields>,
 ) -> ApiResult<HttpResponse> {
     let StatusFields { status, snoozed_until } = body.value;
-    let recorded = change(&handles, &agent, path.1, Change::Status { status, snoozed_until }).await?;
+    let recorded = change(&handles, &worker, path.1, Change::Status { status, snoozed_until }).await?;
     let conversation = recorded.conversation.ok_or_else(ApiError::not_found)?;
     Ok(HttpResponse::Ok().json(json!({
         "meta": {},
@@ -263,11 +264,11 @@ fn priority<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<
 #[utoipa::path(post, path = "", tag = "Conversations", request_body = PriorityFields, responses((status = 200, description = "set")))]
 pub async fn toggle_priority(
     handles: web::Data<Handles>,
-    agent: Agent,
+    worker: Worker,
     path: web::Path<(i64, i64)>,
     body: Body<PriorityFields>,
 ) -> ApiResult<HttpResponse> {
-    change(&handles, &agent, path.1, Change::Priority(body.value.priority)).await?;
+    change(&handles, &worker, path.1, Change::Priority(body.value.priority)).await?;
     Ok(HttpResponse::Ok().finish())
 }
 
@@ -275,11 +276,11 @@ pub async fn toggle_priority(
 #[utoipa::path(patch, path = "", tag = "Conversations", request_body = PriorityFields, responses((status = 200, description = "the conversation")))]
 pub async fn update(
     handles: web::Data<Handles>,
-    agent: Agent,
+    worker: Worker,
     path: web::Path<(i64, i64)>,
     body: Body<PriorityFields>,
 ) -> ApiResult<HttpResponse> {
-    let recorded = change(&handles, &agent, path.1, Change::Priority(body.value.priority)).await?;
+    let recorded = change(&handles, &worker, path.1, Change::Priority(body.value.priority)).await?;
     answer(&handles, recorded.conversation.ok_or_else(ApiError::not_found)?.id).await
 }
 
@@ -289,27 +290,37 @@ pub struct Assignment {
     #[serde(default, deserialize_with = "fields::nullable_id")]
     #[schema(value_type = Option<i64>)]
     assignee_id: Option<Option<i64>>,
+    /// `User`, or `AgentBot` for a bot.
+    #[serde(default, deserialize_with = "fields::text")]
+    assignee_type: Option<String>,
 }
 
 impl Request for Assignment {}
 
-/// Gives a conversation to an agent; to nobody for 0 or null.
-#[utoipa::path(post, path = "", tag = "Conversations", request_body = Assignment, responses((status = 200, description = "the agent, or null")))]
+/// Gives a conversation to an agent or a bot; to nobody for 0 or null.
+#[utoipa::path(post, path = "", tag = "Conversations", request_body = Assignment, responses((status = 200, description = "the agent or bot, or null")))]
 pub async fn assign(
     handles: web::Data<Handles>,
-    agent: Agent,
+    worker: Worker,
     path: web::Path<(i64, i64)>,
     body: Body<Assignment>,
 ) -> ApiResult<HttpResponse> {
-    let found = find(&handles, &agent, path.1).await?;
+    let found = find(&handles, &worker, path.1).await?;
     let wanted = body.value.assignee_id.ok_or_else(|| ApiError::invalid("assignee_id", "assignee_id is missing"))?;
-    let assignee = match wanted.filter(|id| *id != 0) {
+    let wanted = wanted.filter(|id| *id != 0);
+    if let (Some(id), Some("AgentBot")) = (wanted, body.value.assignee_type.as_deref()) {
+        let bot = handles.catalog.now().bot(id).filter(|bot| bot.serves(worker.account_id())).cloned();
+        let bot = bot.ok_or_else(|| ApiError::invalid("assignee_id", format!("assignee_id: {id} is no bot of this account")))?;
+        tell_change(&handles, &worker, found.address, Change::AssigneeBot(bot.card())).await?;
+        return Ok(HttpResponse::Ok().json(render::slim_bot(&bot)));
+    }
+    let assignee = match wanted {
         Some(id) => Some(assignable(&handles, &found.inbox, id)?),
         None => None,
     };
     let id = assignee.as_ref().map(|assignee| assignee.id);
-    tell_change(&handles, &agent, found.address, Change::Assignee(assignee)).await?;
-    let shown = id.and_then(|id| handles.catalog.now().user(id).cloned()).map(|user| render::agent(&handles, &user, agent.account.id));
+    tell_change(&handles, &worker, found.address, Change::Assignee(assignee)).await?;
+    let shown = id.and_then(|id| handles.catalog.now().user(id).cloned()).map(|user| render::agent(&handles, &user, worker.account_id()));
     Ok(HttpResponse::Ok().json(shown))
 }
 
@@ -346,11 +357,11 @@ impl Request for CustomAttributes {}
 #[utoipa::path(post, path = "", tag = "Conversations", request_body = CustomAttributes, responses((status = 200, description = "custom_attributes")))]
 pub async fn custom_attributes(
     handles: web::Data<Handles>,
-    agent: Agent,
+    worker: Worker,
     path: web::Path<(i64, i64)>,
     body: Body<CustomAttributes>,
 ) -> ApiResult<HttpResponse> {
-    let recorded = change(&handles, &agent, path.1, Change::CustomAttributes(body.value.custom_attributes)).await?;
+    let recorded = change(&handles, &worker, path.1, Change::CustomAttributes(body.value.custom_attributes)).await?;
     Ok(HttpResponse::Ok()
         .json(json!({ "custom_attributes": recorded.conversation.map(|conversation| conversation.custom_attributes.clone()) })))
 }
@@ -380,14 +391,14 @@ impl Request for Typing {}
 #[utoipa::path(post, path = "", tag = "Conversations", request_body = Typing, responses((status = 200, description = "told")))]
 pub async fn toggle_typing_status(
     handles: web::Data<Handles>,
-    agent: Agent,
+    worker: Worker,
     path: web::Path<(i64, i64)>,
     body: Body<Typing>,
 ) -> ApiResult<HttpResponse> {
-    let Address { conversation_id, key } = find(&handles, &agent, path.1).await?.address;
+    let Address { conversation_id, key } = find(&handles, &worker, path.1).await?.address;
     let typing = Command::Typing {
         conversation_id,
-        who: Sender::User(agent.card()),
+        who: worker.sender(),
         is_typing: body.value.typing_status == OnOff::On,
         is_private: body.value.is_private.unwrap_or(false),
     };
@@ -395,13 +406,13 @@ pub async fn toggle_typing_status(
     Ok(HttpResponse::Ok().finish())
 }
 
-async fn change(handles: &Handles, agent: &Agent, display_id: i64, change: Change) -> ApiResult<Recorded> {
-    let found = find(handles, agent, display_id).await?;
-    tell_change(handles, agent, found.address, change).await
+async fn change(handles: &Handles, caller: &impl Works, display_id: i64, change: Change) -> ApiResult<Recorded> {
+    let found = find(handles, caller, display_id).await?;
+    tell_change(handles, caller, found.address, change).await
 }
 
-async fn tell_change(handles: &Handles, agent: &Agent, address: Address, change: Change) -> ApiResult<Recorded> {
-    tell(handles, address.key, Command::Change { conversation_id: address.conversation_id, by: agent.by(), change }).await
+async fn tell_change(handles: &Handles, caller: &impl Works, address: Address, change: Change) -> ApiResult<Recorded> {
+    tell(handles, address.key, Command::Change { conversation_id: address.conversation_id, by: caller.by(), change }).await
 }
 
 async fn answer(handles: &Handles, conversation_id: i64) -> ApiResult<HttpResponse> {

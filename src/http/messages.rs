@@ -5,11 +5,12 @@ use super::body::{Body, Request, UploadedFile};
 use super::error::{ApiError, ApiResult};
 use super::idempotency::Claim;
 use super::scope::{Found, find};
+use super::worker::Worker;
 use super::{fields, render, views};
 use actix_web::{HttpResponse, web};
 use actors::conversation::rules::{ATTACHMENTS_LIMIT, CONTENT_LIMIT};
 use actors::conversation::{Command, Draft, Incoming, Outcome, Say, Target};
-use actors::message::{Profile, Sender};
+use actors::message::Profile;
 use actors::store::NewFile;
 use actors::system::Handles;
 use actors::wire::{iso_or_null, set};
@@ -138,28 +139,28 @@ pub async fn list(
 #[utoipa::path(post, path = "", tag = "Messages", request_body = MessageFields, responses((status = 200, description = "the message"), (status = 422, description = "a field is wrong, or the rules forbid it")))]
 pub async fn create(
     handles: web::Data<Handles>,
-    agent: Agent,
+    worker: Worker,
     path: web::Path<(i64, i64)>,
     claim: Claim,
     body: Body<MessageFields>,
 ) -> ApiResult<HttpResponse> {
-    let Found { address, inbox } = find(&handles, &agent, path.1).await?;
+    let Found { address, inbox } = find(&handles, &worker, path.1).await?;
     if let Some(made) = claim.made {
         return answer(&handles, address.conversation_id, made, path.1).await;
     }
     let fields = body.value;
     let command = match fields.message_type.as_deref() {
         None | Some("outgoing" | "") => {
-            let draft = draft(fields, body.files, agent.user.row.id)?;
+            let draft = draft(fields, body.files, worker.user_id())?;
             Command::Say(Box::new(Say {
                 conversation_id: address.conversation_id,
-                sender: Sender::User(agent.card()),
+                sender: worker.sender(),
                 draft,
                 claim: claim.id,
             }))
         }
         Some("incoming") if inbox.settings.kind() == "api" => {
-            let incoming = incoming(draft(fields, body.files, agent.user.row.id)?, address.conversation_id, claim.id);
+            let incoming = incoming(draft(fields, body.files, worker.user_id())?, address.conversation_id, claim.id);
             Command::Deliver(Box::new(incoming))
         }
         Some("incoming") => return Err(ApiError::unprocessable("Incoming messages are only allowed in Api inboxes")),
@@ -191,7 +192,8 @@ pub fn incoming(draft: Draft, conversation_id: i64, claim: Option<i64>) -> Incom
 ///
 /// # Errors
 /// 422 naming the field.
-pub fn draft(fields: MessageFields, files: Vec<UploadedFile>, uploader_id: i64) -> ApiResult<Draft> {
+pub fn draft(fields: MessageFields, files: Vec<UploadedFile>, uploader_id: impl Into<Option<i64>>) -> ApiResult<Draft> {
+    let uploader_id = uploader_id.into();
     let content_type = fields.content_type.filter(|kind| !kind.is_empty()).unwrap_or_else(|| "text".into());
     if !CONTENT_TYPES.contains(&content_type.as_str()) {
         return Err(ApiError::invalid("content_type", format!("content_type: \"{content_type}\" is none of {}", CONTENT_TYPES.join(", "))));
@@ -218,7 +220,7 @@ pub fn draft(fields: MessageFields, files: Vec<UploadedFile>, uploader_id: i64) 
         content_attributes,
         additional_attributes: fields.additional_attributes.unwrap_or_default(),
         private: fields.private.unwrap_or(false),
-        files: files.into_iter().map(|file| NewFile { stored: file.stored, uploader_id: Some(uploader_id) }).collect(),
+        files: files.into_iter().map(|file| NewFile { stored: file.stored, uploader_id }).collect(),
         echo_id: fields.echo_id,
         source_id: fields.source_id.filter(|id| !id.is_empty()),
     })

@@ -1,4 +1,4 @@
-//! Links that sign a user in once, without a password.
+//! What bots and platform apps need: deliveries under a name of their own, links that sign a user in once.
 use crate::columns::{table, time};
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -7,7 +7,7 @@ pub struct Migration;
 
 impl MigrationName for Migration {
     fn name(&self) -> &str {
-        "m20261121_000007_sign_in_links"
+        "m20261121_000007_programs"
     }
 }
 
@@ -20,12 +20,14 @@ impl MigrationTrait for Migration {
             .col(time("expires_at"))
             .take();
         manager.create_table(links).await?;
-        for statement in INDEXES {
+        for statement in COLUMNS.iter().chain(INDEXES) {
             manager.get_connection().execute_unprepared(statement).await?;
         }
         Ok(())
     }
 }
+
+const COLUMNS: &[&str] = &["ALTER TABLE deliveries ADD COLUMN event_name TEXT NULL"];
 
 const INDEXES: &[&str] = &[
     "CREATE UNIQUE INDEX sign_in_links_by_hash ON sign_in_links (token_hash)",
