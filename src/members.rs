@@ -2,8 +2,8 @@
 use crate::http::profiles::new_user;
 use crate::tokens;
 use actors::secret::Vault;
-use entity::account_user::{Availability, Role};
 use entity::access_token::OwnerType;
+use entity::account_user::{Availability, Role};
 use entity::{account, account_user, platform_app, user};
 use sea_orm::{ActiveModelTrait, ActiveValue, ConnectionTrait, DbErr};
 use serde_json::json;

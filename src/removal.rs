@@ -59,7 +59,8 @@ pub async fn remove_account(handles: &Handles, id: i64) -> ApiResult<()> {
 /// # Errors
 /// If the database fails.
 pub async fn remove_member(handles: &Handles, place: &account_user::Model) -> ApiResult<()> {
-    let inboxes = Query::select().column(inbox::Column::Id).from(inbox::Entity).and_where(inbox::Column::AccountId.eq(place.account_id)).take();
+    let inboxes =
+        Query::select().column(inbox::Column::Id).from(inbox::Entity).and_where(inbox::Column::AccountId.eq(place.account_id)).take();
     let teams = Query::select().column(team::Column::Id).from(team::Entity).and_where(team::Column::AccountId.eq(place.account_id)).take();
     let transaction = handles.db.write.begin().await?;
     inbox_member::Entity::delete_many()

@@ -13,7 +13,10 @@ use crate::message::{Assignee, TeamCard, UserCard};
 use crate::secret::{CannotOpen, Secret, Vault};
 use arc_swap::ArcSwap;
 use entity::account_user::{Availability, Role};
-use entity::{access_token, account, account_user, blob, conversation, inbox, inbox_member, team, team_member, user, webhook};
+use entity::notification::NotificationType;
+use entity::{
+    access_token, account, account_user, blob, conversation, inbox, inbox_member, notification_setting, team, team_member, user, webhook,
+};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -89,6 +92,7 @@ pub struct Snapshot {
     webhooks: HashMap<i64, Arc<Webhook>>,
     teams: HashMap<i64, Arc<Team>>,
     programs: Programs,
+    notification_settings: HashMap<(i64, i64), notification_setting::Model>,
 }
 
 /// A user with its places in accounts.
@@ -274,6 +278,18 @@ impl Snapshot {
         teams
     }
 
+    /// Of what a user of an account wants to be told, where anything was chosen.
+    pub fn notification_setting(&self, account_id: i64, user_id: i64) -> Option<&notification_setting::Model> {
+        self.notification_settings.get(&(account_id, user_id))
+    }
+
+    /// Whether a user of an account has chosen to be told of something, by any way.
+    pub fn wants(&self, account_id: i64, user_id: i64, of: NotificationType) -> bool {
+        let chosen = self.notification_setting(account_id, user_id);
+        let flags = chosen.into_iter().flat_map(|row| [&row.email_flags, &row.push_flags]).filter_map(Value::as_array).flatten();
+        flags.filter_map(Value::as_str).any(|name| name == of.name())
+    }
+
     /// Who has a conversation.
     pub fn assignee(&self, conversation: &conversation::Model) -> Option<Assignee> {
         let user = || conversation.assignee_id.and_then(|id| self.user(id)).map(|user| Assignee::User(user.card()));
@@ -295,6 +311,9 @@ impl Snapshot {
         }
         snapshot.load_teams(db).await?;
         snapshot.programs = Programs::load(db, vault, files).await?;
+        for row in notification_setting::Entity::find().all(&db.read).await? {
+            snapshot.notification_settings.insert((row.account_id, row.user_id), row);
+        }
         Ok(snapshot)
     }
 

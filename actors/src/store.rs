@@ -7,12 +7,16 @@
 //! A sea-orm statement costs about the same whatever it does, so a group becomes one statement per table. If a shared
 //! statement fails, the group is run again one command at a time, each in a savepoint: a bad command fails alone.
 mod facts;
+mod notices;
 mod rows;
 
+pub use notices::unread;
+
 use crate::catalog::{Catalog, Inbox, Snapshot};
-use crate::event::{AccountCard, Event, MessageView};
+use crate::event::{AccountCard, Event, Fact, MessageView};
 use crate::files::Stored;
 use crate::message::UserCard;
+use crate::participants::Participants;
 use crate::webhooks::{Destination, destinations};
 use chrono::{DateTime, Utc};
 use entity::delivery::DeliveryStatus;
@@ -242,6 +246,7 @@ impl From<DbErr> for Failure {
 pub struct Writer {
     db: DatabaseConnection,
     catalog: Catalog,
+    participants: Participants,
     ids: rows::Ids,
 }
 
@@ -250,9 +255,9 @@ impl Writer {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn open(db: DatabaseConnection, catalog: Catalog) -> Result<Self, DbErr> {
+    pub async fn open(db: DatabaseConnection, catalog: Catalog, participants: Participants) -> Result<Self, DbErr> {
         let ids = rows::Ids::load(&db).await?;
-        Ok(Writer { db, catalog, ids })
+        Ok(Writer { db, catalog, participants, ids })
     }
 
     /// Commits a group; answers every command, in order.
@@ -334,27 +339,18 @@ impl Writer {
         .await?;
         let repeated = rows::insert_messages(db, &mut self.ids, &mut records, &repeats_of_openings).await?;
         let catalog = self.catalog.now();
-        let mut events = Vec::new();
-        let mut deliveries = Vec::new();
         let mut events_of: Vec<Vec<Arc<Event>>> = Vec::with_capacity(records.len());
         for (position, record) in records.iter().enumerate() {
-            let mut of_record = Vec::new();
-            if !repeated.contains(&position) {
-                for fact in facts::facts(record, &catalog) {
-                    let event = Arc::new(Event {
-                        id: self.ids.event(),
-                        account: record.account.clone(),
-                        at: entity::now(),
-                        performer: record.performer.clone(),
-                        fact,
-                    });
-                    deliveries.extend(self.deliveries(&catalog, &event));
-                    events.push(event.clone());
-                    of_record.push(event);
-                }
-            }
-            events_of.push(of_record);
+            let facts = if repeated.contains(&position) { Vec::new() } else { facts::facts(record, &catalog) };
+            events_of.push(facts.into_iter().map(|fact| self.event(record, fact)).collect());
         }
+        for (position, fact) in notices::write(db, &mut self.ids, &catalog, &self.participants, &events_of).await? {
+            if let (Some(record), Some(events)) = (records.get(position), events_of.get_mut(position)) {
+                events.push(self.event(record, fact));
+            }
+        }
+        let events: Vec<Arc<Event>> = events_of.iter().flatten().cloned().collect();
+        let deliveries = events.iter().flat_map(|event| self.deliveries(&catalog, event)).collect();
         let stored = records.iter().enumerate().filter(|(position, _)| !repeated.contains(position)).map(|(_, record)| record);
         rows::update_conversations(db, stored.clone()).await?;
         rows::update_labels(db, stored.clone()).await?;
@@ -369,6 +365,11 @@ impl Writer {
             committed.push(Committed { recorded: Some(recorded), events });
         }
         Ok(committed)
+    }
+
+    fn event(&mut self, record: &Record, fact: Fact) -> Arc<Event> {
+        let (account, performer) = (record.account.clone(), record.performer.clone());
+        Arc::new(Event { id: self.ids.event(), account, at: entity::now(), performer, fact })
     }
 
     /// A row for each endpoint that wants to hear of an event.

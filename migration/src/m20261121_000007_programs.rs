@@ -14,11 +14,8 @@ impl MigrationName for Migration {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let links = table("sign_in_links", [big_pk_auto("id")])
-            .col(big_integer("user_id"))
-            .col(text("token_hash"))
-            .col(time("expires_at"))
-            .take();
+        let links =
+            table("sign_in_links", [big_pk_auto("id")]).col(big_integer("user_id")).col(text("token_hash")).col(time("expires_at")).take();
         manager.create_table(links).await?;
         for statement in COLUMNS.iter().chain(INDEXES) {
             manager.get_connection().execute_unprepared(statement).await?;

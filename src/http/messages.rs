@@ -152,12 +152,7 @@ pub async fn create(
     let command = match fields.message_type.as_deref() {
         None | Some("outgoing" | "") => {
             let draft = draft(fields, body.files, worker.user_id())?;
-            Command::Say(Box::new(Say {
-                conversation_id: address.conversation_id,
-                sender: worker.sender(),
-                draft,
-                claim: claim.id,
-            }))
+            Command::Say(Box::new(Say { conversation_id: address.conversation_id, sender: worker.sender(), draft, claim: claim.id }))
         }
         Some("incoming") if inbox.settings.kind() == "api" => {
             let incoming = incoming(draft(fields, body.files, worker.user_id())?, address.conversation_id, claim.id);

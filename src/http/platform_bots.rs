@@ -40,12 +40,7 @@ pub async fn create(handles: web::Data<Handles>, app: PlatformApp, body: Body<Bo
 
 /// Changes a bot.
 #[utoipa::path(patch, path = "", tag = "Platform", request_body = BotFields, responses((status = 200, description = "the bot"), (status = 401, description = "not the app's"), (status = 422, description = "a field is wrong")))]
-pub async fn update(
-    handles: web::Data<Handles>,
-    app: PlatformApp,
-    path: web::Path<i64>,
-    body: Body<BotFields>,
-) -> ApiResult<HttpResponse> {
+pub async fn update(handles: web::Data<Handles>, app: PlatformApp, path: web::Path<i64>, body: Body<BotFields>) -> ApiResult<HttpResponse> {
     let bot = managed(&handles, &app, *path)?;
     agent_bots::change(&handles, &bot, body.value, None).await?;
     answer(&handles, bot.row.id)

@@ -5,7 +5,7 @@ use crate::event::{Event, MessageView};
 use entity::message::MessageStatus;
 use entity::{
     account, attachment, blob, contact, contact_inbox, conversation, conversation_label, delivery, delivery_attempt, event,
-    idempotency_key, message, outgoing,
+    idempotency_key, message, notification, outgoing,
 };
 use sea_orm::sea_query::{Expr, ExprTrait, IntoIden, OnConflict, Query, TableRef, ValueTuple};
 use sea_orm::{
@@ -26,6 +26,7 @@ pub struct Ids {
     event: i64,
     delivery: i64,
     attempt: i64,
+    notification: i64,
 }
 
 impl Ids {
@@ -40,12 +41,18 @@ impl Ids {
             event: highest::<event::Entity>(db, event::Column::Id).await?,
             delivery: highest::<delivery::Entity>(db, delivery::Column::Id).await?,
             attempt: highest::<delivery_attempt::Entity>(db, delivery_attempt::Column::Id).await?,
+            notification: highest::<notification::Entity>(db, notification::Column::Id).await?,
         })
     }
 
     /// The next event.
     pub fn event(&mut self) -> i64 {
         next(&mut self.event)
+    }
+
+    /// The next notification.
+    pub fn notification(&mut self) -> i64 {
+        next(&mut self.notification)
     }
 
     /// The next delivery.
@@ -473,7 +480,8 @@ pub async fn stored_before(db: &impl ConnectionTrait, record: Record) -> Result<
     Ok(recorded)
 }
 
-async fn insert<E>(db: &impl ConnectionTrait, rows: Vec<E::Model>) -> Result<(), DbErr>
+/// Inserts rows with all their columns.
+pub async fn insert<E>(db: &impl ConnectionTrait, rows: Vec<E::Model>) -> Result<(), DbErr>
 where
     E: EntityTrait,
     E::Model: IntoActiveModel<E::ActiveModel>,
