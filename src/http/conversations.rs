@@ -8,7 +8,7 @@ use super::inboxes::living;
 use super::messages::{self, MessageFields};
 use super::scope::find;
 use super::worker::{Sees, Worker, Works};
-use super::{contacts, fields, render, views};
+use super::{contacts, fields, notifications, render, views};
 use actix_web::{HttpResponse, web};
 use actors::addresses::Address;
 use actors::catalog::Inbox;
@@ -334,7 +334,9 @@ fn assignable(handles: &Handles, inbox: &Inbox, id: i64) -> ApiResult<UserCard> 
 #[utoipa::path(post, path = "", tag = "Conversations", responses((status = 200, description = "the conversation")))]
 pub async fn update_last_seen(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
     let recorded = change(&handles, &agent, path.1, Change::SeenByAgent).await?;
-    answer(&handles, recorded.conversation.ok_or_else(ApiError::not_found)?.id).await
+    let id = recorded.conversation.ok_or_else(ApiError::not_found)?.id;
+    notifications::seen(&handles, &agent, id).await?;
+    answer(&handles, id).await
 }
 
 /// Marks it unread again.
