@@ -266,6 +266,7 @@ impl Work {
         }
         opened.snoozed_until = open.snoozed_until.filter(|_| opened.status == Status::Snoozed);
         opened.assignee_id = open.assignee_id;
+        opened.team_id = open.team_id;
         opened.additional_attributes = Value::Object(open.additional_attributes);
         opened.custom_attributes = Value::Object(open.custom_attributes);
         let mut messages = Vec::new();

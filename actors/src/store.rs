@@ -106,6 +106,8 @@ pub struct NewFile {
     pub stored: Stored,
     /// Who brought it, if a user did.
     pub uploader_id: Option<i64>,
+    /// Its row, where it was uploaded before.
+    pub blob_id: Option<i64>,
 }
 
 /// What becomes of a row that waited to be sent.

@@ -5,6 +5,7 @@ mod columns;
 mod m20261121_000001_spine;
 mod m20261121_000002_desk;
 mod m20261121_000007_programs;
+mod m20261121_000008_mails;
 
 /// All migrations in order.
 pub struct Migrator;
@@ -15,6 +16,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000001_spine::Migration),
             Box::new(m20261121_000002_desk::Migration),
             Box::new(m20261121_000007_programs::Migration),
+            Box::new(m20261121_000008_mails::Migration),
         ]
     }
 }

@@ -297,6 +297,19 @@ pub fn team(team: &Team, asked_by: Option<i64>) -> Value {
     })
 }
 
+/// A team as its row is (contract, section 2, `assignments`).
+pub fn team_row(team: &Team) -> Value {
+    json!({
+        "id": team.row.id,
+        "name": team.row.name,
+        "description": team.row.description,
+        "allow_auto_assign": team.row.allow_auto_assign,
+        "account_id": team.row.account_id,
+        "created_at": iso(team.row.created_at),
+        "updated_at": iso(team.row.updated_at),
+    })
+}
+
 /// A bot where another object mentions it.
 pub fn slim_bot(bot: &Bot) -> Value {
     json!({

@@ -14,6 +14,7 @@ mod api_messages;
 mod app;
 mod assignment;
 mod bad_input;
+mod conversation_work;
 mod crash;
 mod desk;
 mod drain;

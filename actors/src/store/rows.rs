@@ -241,24 +241,27 @@ async fn insert_files(db: &impl ConnectionTrait, ids: &mut Ids, records: &mut [R
         for NewMessage { view, files } in &mut record.messages {
             for file in files.drain(..) {
                 let stored = file.stored;
-                let row = blob::ActiveModel {
+                let new = || blob::ActiveModel {
                     id: ActiveValue::NotSet,
                     account_id: ActiveValue::Set(view.message.account_id),
                     key: ActiveValue::Set(stored.key.clone()),
                     file_name: ActiveValue::Set(stored.file_name.clone()),
                     content_type: ActiveValue::Set(stored.content_type.clone()),
                     byte_size: ActiveValue::Set(stored.byte_size),
-                    checksum: ActiveValue::Set(stored.checksum),
+                    checksum: ActiveValue::Set(stored.checksum.clone()),
                     uploader_id: ActiveValue::Set(file.uploader_id),
                     created_at: ActiveValue::Set(view.message.created_at),
                 };
-                let blob = row.insert(db).await?;
+                let blob_id = match file.blob_id {
+                    Some(id) => id,
+                    None => new().insert(db).await?.id,
+                };
                 view.attachments.push(attachment::Model {
                     id: next(&mut ids.attachment),
                     account_id: view.message.account_id,
                     message_id: view.message.id,
                     file_type: crate::files::file_type(&stored.content_type).to_owned(),
-                    blob_id: Some(blob.id),
+                    blob_id: Some(blob_id),
                     external_url: None,
                     coordinates_lat: None,
                     coordinates_long: None,
@@ -382,8 +385,11 @@ pub async fn write_outgoing<'a>(db: &impl ConnectionTrait, records: impl Iterato
     if !dropped.is_empty() {
         let ids = dropped.iter().map(|attachment| attachment.id);
         attachment::Entity::delete_many().filter(attachment::Column::Id.is_in(ids)).exec(db).await?;
-        let blobs = dropped.iter().filter_map(|attachment| attachment.blob_id);
-        blob::Entity::delete_many().filter(blob::Column::Id.is_in(blobs)).exec(db).await?;
+        // An uploaded file may go with several messages.
+        let blobs: Vec<i64> = dropped.iter().filter_map(|attachment| attachment.blob_id).collect();
+        let used = attachment::Entity::find().select_only().column(attachment::Column::BlobId);
+        let used = QueryTrait::into_query(used.filter(attachment::Column::BlobId.is_in(blobs.iter().copied())));
+        blob::Entity::delete_many().filter(blob::Column::Id.is_in(blobs)).filter(blob::Column::Id.not_in_subquery(used)).exec(db).await?;
     }
     insert::<outgoing::Entity>(db, queued).await?;
     if !done.is_empty() {
