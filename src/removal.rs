@@ -162,6 +162,7 @@ const OF_ACCOUNT: &[&str] = &[
     "DELETE FROM platform_grants WHERE kind = 2 AND object_id IN (SELECT id FROM agent_bots WHERE account_id = {id})",
     "DELETE FROM agent_bots WHERE account_id = {id}",
     "DELETE FROM audit_logs WHERE account_id = {id}",
+    "DELETE FROM mails WHERE account_id = {id}",
     "DELETE FROM blobs WHERE account_id = {id}",
     "DELETE FROM account_users WHERE account_id = {id}",
     "DELETE FROM platform_grants WHERE kind = 0 AND object_id = {id}",

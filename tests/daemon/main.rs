@@ -8,6 +8,7 @@
 mod harness;
 mod mail_servers;
 
+mod agent_bots;
 mod api_channel;
 mod api_conversations;
 mod api_messages;
@@ -22,7 +23,9 @@ mod email;
 mod harness_checks;
 mod identity;
 mod inboxes;
+mod notifications;
 mod operation;
+mod platform;
 mod race;
 mod realtime;
 mod reload;
