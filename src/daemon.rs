@@ -1,6 +1,6 @@
 //! Starts everything in order and stops it in the reverse order.
 use crate::http::Gate;
-use crate::members::{NewMember, NewPlace, create_user, give_place};
+use crate::members::{NewMember, NewPlace, create_app, create_user, give_place};
 use crate::reload::{apply_inboxes, reload, settled, watch};
 use crate::settings::{DEFAULT_FILE, Database, FileStore, Settings, load_or_create_key};
 use crate::{bootstrap, http, password, telemetry};
@@ -104,6 +104,25 @@ pub fn create_admin(settings: &Settings, admin: CreateAdmin) -> anyhow::Result<(
         give_place(&transaction, user.id, place).await?;
         transaction.commit().await?;
         println!("{email} is an administrator of account {}", admin.account_id);
+        println!("  api_access_token: {token}");
+        Ok(())
+    })
+}
+
+/// Creates a platform app and prints its token, which is shown nowhere else.
+///
+/// # Errors
+/// If it cannot.
+pub fn create_platform_app(settings: &Settings, name: &str) -> anyhow::Result<()> {
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
+    actix::System::new().block_on(async {
+        let vault = Vault::new(&load_or_create_key(&settings.data_dir)?);
+        let (db, _alone) = open(settings).await?;
+        Migrator::up(&db.write, None).await.context("migrating the database")?;
+        let transaction = db.write.begin().await?;
+        let (app, token) = create_app(&transaction, &vault, name.trim()).await.context("creating the platform app")?;
+        transaction.commit().await?;
+        println!("Platform app {} ({}) was created. This is shown once:", app.id, app.name);
         println!("  api_access_token: {token}");
         Ok(())
     })

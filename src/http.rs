@@ -5,6 +5,7 @@
 pub mod absent;
 pub mod accounts;
 pub mod actions;
+pub mod agent_bots;
 pub mod agents;
 pub mod ask;
 pub mod attachments;
@@ -45,7 +46,12 @@ pub mod message_items;
 pub mod integrations;
 pub mod labels;
 pub mod messages;
+pub mod notification_settings;
+pub mod notifications;
 pub mod participants;
+pub mod platform_accounts;
+pub mod platform_bots;
+pub mod platform_users;
 pub mod profiles;
 pub mod render;
 pub mod scope;
@@ -55,6 +61,7 @@ pub mod teams;
 pub mod uploads;
 pub mod views;
 pub mod webhooks;
+pub mod worker;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -84,6 +91,8 @@ pub enum Audience {
     Administrator,
     /// A customer's app, with an inbox identifier.
     Client,
+    /// A platform app, with its own token.
+    Platform,
 }
 
 /// A row of the table.
@@ -132,6 +141,8 @@ routes! {
         GET "/api/v1/profile" => profiles::show;
         PUT "/api/v1/profile" => profiles::update;
         PATCH "/api/v1/profile" => profiles::update;
+        POST "/api/v1/notification_subscriptions" => notification_settings::subscribe;
+        DELETE "/api/v1/notification_subscriptions" => notification_settings::unsubscribe;
         POST "/api/v1/profile/availability" => profiles::availability;
         POST "/api/v1/profile/auto_offline" => profiles::availability;
         PUT "/api/v1/profile/set_active_account" => profiles::set_active_account;
@@ -174,6 +185,23 @@ routes! {
         GET "/api/v1/accounts/{account_id}/portals" => absent::portals;
         GET "/api/v1/accounts/{account_id}/csat_survey_responses" => absent::list;
         GET "/api/v1/accounts/{account_id}/csat_survey_responses/metrics" => absent::survey_metrics;
+        GET "/api/v1/accounts/{account_id}/inboxes/{inbox_id}/health" => inboxes::health;
+        GET "/api/v1/accounts/{account_id}/inboxes/{inbox_id}/agent_bot" => agent_bots::of_inbox;
+        GET "/api/v1/accounts/{account_id}/agent_bots" => agent_bots::list;
+        GET "/api/v1/accounts/{account_id}/agent_bots/{bot_id}" => agent_bots::show;
+        GET "/api/v1/accounts/{account_id}/inbox_members/{inbox_id}" => inboxes::members;
+        GET "/api/v1/accounts/{account_id}/notifications" => notifications::list;
+        GET "/api/v1/accounts/{account_id}/notifications/unread_count" => notifications::unread_count;
+        POST "/api/v1/accounts/{account_id}/notifications/read_all" => notifications::read_all;
+        POST "/api/v1/accounts/{account_id}/notifications/destroy_all" => notifications::destroy_all;
+        PUT "/api/v1/accounts/{account_id}/notifications/{notification_id}" => notifications::read;
+        PATCH "/api/v1/accounts/{account_id}/notifications/{notification_id}" => notifications::read;
+        DELETE "/api/v1/accounts/{account_id}/notifications/{notification_id}" => notifications::remove;
+        POST "/api/v1/accounts/{account_id}/notifications/{notification_id}/unread" => notifications::unread;
+        POST "/api/v1/accounts/{account_id}/notifications/{notification_id}/snooze" => notifications::snooze;
+        GET "/api/v1/accounts/{account_id}/notification_settings" => notification_settings::show;
+        PUT "/api/v1/accounts/{account_id}/notification_settings" => notification_settings::update;
+        PATCH "/api/v1/accounts/{account_id}/notification_settings" => notification_settings::update;
         GET "/api/v1/accounts/{account_id}/contacts" => contacts::list;
         POST "/api/v1/accounts/{account_id}/contacts" => contacts::create;
         GET "/api/v1/accounts/{account_id}/contacts/search" => contacts::search;
@@ -243,6 +271,14 @@ routes! {
     Administrator {
         PUT "/api/v1/accounts/{account_id}" => accounts::update;
         PATCH "/api/v1/accounts/{account_id}" => accounts::update;
+        POST "/api/v1/accounts/{account_id}/agent_bots" => agent_bots::create;
+        PUT "/api/v1/accounts/{account_id}/agent_bots/{bot_id}" => agent_bots::update;
+        PATCH "/api/v1/accounts/{account_id}/agent_bots/{bot_id}" => agent_bots::update;
+        DELETE "/api/v1/accounts/{account_id}/agent_bots/{bot_id}" => agent_bots::remove;
+        POST "/api/v1/accounts/{account_id}/agent_bots/{bot_id}/reset_access_token" => agent_bots::reset_access_token;
+        POST "/api/v1/accounts/{account_id}/agent_bots/{bot_id}/reset_secret" => agent_bots::reset_secret;
+        DELETE "/api/v1/accounts/{account_id}/agent_bots/{bot_id}/avatar" => agent_bots::remove_avatar;
+        POST "/api/v1/accounts/{account_id}/inboxes/{inbox_id}/set_agent_bot" => agent_bots::set_of_inbox;
         POST "/api/v1/accounts/{account_id}/agents" => agents::create;
         PUT "/api/v1/accounts/{account_id}/agents/{agent_id}" => agents::update;
         PATCH "/api/v1/accounts/{account_id}/agents/{agent_id}" => agents::update;
@@ -320,6 +356,30 @@ routes! {
         POST "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/update_last_seen" => client::update_last_seen;
         GET "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages" => client::messages;
         POST "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages" => client::create_message;
+    }
+    Platform {
+        GET "/platform/api/v1/accounts" => platform_accounts::list;
+        POST "/platform/api/v1/accounts" => platform_accounts::create;
+        GET "/platform/api/v1/accounts/{account_id}" => platform_accounts::show;
+        PUT "/platform/api/v1/accounts/{account_id}" => platform_accounts::update;
+        PATCH "/platform/api/v1/accounts/{account_id}" => platform_accounts::update;
+        DELETE "/platform/api/v1/accounts/{account_id}" => platform_accounts::remove;
+        GET "/platform/api/v1/accounts/{account_id}/account_users" => platform_accounts::members;
+        POST "/platform/api/v1/accounts/{account_id}/account_users" => platform_accounts::add_member;
+        DELETE "/platform/api/v1/accounts/{account_id}/account_users" => platform_accounts::remove_member;
+        POST "/platform/api/v1/users" => platform_users::create;
+        GET "/platform/api/v1/users/{user_id}" => platform_users::show;
+        PUT "/platform/api/v1/users/{user_id}" => platform_users::update;
+        PATCH "/platform/api/v1/users/{user_id}" => platform_users::update;
+        DELETE "/platform/api/v1/users/{user_id}" => platform_users::remove;
+        GET "/platform/api/v1/users/{user_id}/login" => platform_users::sign_in_link;
+        POST "/platform/api/v1/users/{user_id}/token" => platform_users::token;
+        GET "/platform/api/v1/agent_bots" => platform_bots::list;
+        POST "/platform/api/v1/agent_bots" => platform_bots::create;
+        GET "/platform/api/v1/agent_bots/{bot_id}" => platform_bots::show;
+        PUT "/platform/api/v1/agent_bots/{bot_id}" => platform_bots::update;
+        PATCH "/platform/api/v1/agent_bots/{bot_id}" => platform_bots::update;
+        DELETE "/platform/api/v1/agent_bots/{bot_id}" => platform_bots::remove;
     }
 }
 

@@ -7,6 +7,8 @@ pub mod labels;
 pub mod members;
 pub mod password;
 pub mod reload;
+pub mod removal;
 pub mod settings;
 pub mod telemetry;
+pub mod tokens;
 pub mod working_hours;

@@ -34,6 +34,10 @@ enum Command {
         #[arg(long, env = "KONVERSIO_ADMIN_PASSWORD", hide_env_values = true, help = "The password; safer as the variable")] password: String,
         #[arg(long, default_value_t = 1, help = "The account to administer")] account_id: i64,
     },
+    #[command(about = "Create a platform app, which manages accounts and users, and print its token")]
+    CreatePlatformApp {
+        #[arg(help = "What to call it")] name: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -51,6 +55,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Serve => daemon::run(settings, arguments.config)?,
         Command::CheckConfig => println!("ok: {} inboxes in the file, database {}", settings.inboxes.len(), settings.database()),
         Command::Migrate => daemon::migrate(&settings)?,
+        Command::CreatePlatformApp { name } => daemon::create_platform_app(&settings, &name)?,
         Command::CreateAdmin { email, name, password, account_id } => {
             daemon::create_admin(&settings, daemon::CreateAdmin { email, name, password: Secret::new(password), account_id })?;
         }

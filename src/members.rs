@@ -1,16 +1,18 @@
-//! Creates accounts' members: users with their access tokens and places. Used by the first start, the command line and the API.
+//! Creates who may call the API: accounts, users with their access tokens and places, platform apps; and removes places. Used by
+//! the first start, the command line and the API.
 use crate::http::ask::tell;
 use crate::http::error::ApiResult;
 use crate::http::profiles::new_user;
-use crate::http::render::ACCESS_TOKEN;
+use crate::tokens;
 use actors::conversation::Command;
 use actors::conversation::rules::{By, Change};
 use actors::message::Key;
-use actors::secret::{Vault, hash, random_token};
+use actors::secret::Vault;
 use actors::system::Handles;
+use entity::access_token::OwnerType;
 use entity::account_user::{Availability, Role};
 use entity::conversation::Status;
-use entity::{access_token, account, account_user, contact_inbox, conversation, user};
+use entity::{account, account_user, contact_inbox, conversation, platform_app, user};
 use futures_util::{StreamExt, TryStreamExt};
 use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::json;
@@ -70,17 +72,25 @@ pub async fn create_account(db: &impl ConnectionTrait, name: &str) -> Result<acc
 /// If the address is taken, or the database refuses it.
 pub async fn create_user(db: &impl ConnectionTrait, vault: &Vault, member: NewMember) -> Result<(user::Model, String), DbErr> {
     let user = new_user(member.email, member.name, member.password_hash).insert(db).await?;
-    let token = member.access_token.unwrap_or_else(random_token);
-    let row = access_token::ActiveModel {
-        id: ActiveValue::NotSet,
-        owner_type: ActiveValue::Set(access_token::OwnerType::User),
-        owner_id: ActiveValue::Set(user.id),
-        token_hash: ActiveValue::Set(hash(&token)),
-        token_sealed: ActiveValue::Set(vault.seal(ACCESS_TOKEN, &token)),
-        created_at: ActiveValue::Set(entity::now()),
-    };
-    access_token::Entity::insert(row).exec_without_returning(db).await?;
+    let token = tokens::give(db, vault, OwnerType::User, user.id, member.access_token).await?;
     Ok((user, token))
+}
+
+/// Creates a platform app with an access token; returns both.
+///
+/// # Errors
+/// If the database refuses it.
+pub async fn create_app(db: &impl ConnectionTrait, vault: &Vault, name: &str) -> Result<(platform_app::Model, String), DbErr> {
+    let now = entity::now();
+    let row = platform_app::ActiveModel {
+        id: ActiveValue::NotSet,
+        name: ActiveValue::Set(name.to_owned()),
+        created_at: ActiveValue::Set(now),
+        updated_at: ActiveValue::Set(now),
+    };
+    let app = row.insert(db).await?;
+    let token = tokens::give(db, vault, OwnerType::PlatformApp, app.id, None).await?;
+    Ok((app, token))
 }
 
 /// Gives a user a place in an account.

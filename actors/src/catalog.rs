@@ -2,14 +2,21 @@
 //!
 //! A [`Snapshot`] never changes; whoever commits an administrative change calls [`Catalog::reload`] before it answers, and
 //! everyone sees the new snapshot. So a message on its way reads none of this from the database.
+mod programs;
+
+pub use programs::{BOT_SECRET, Bot, PlatformApp, Programs};
+
 use crate::channel::ChannelSettings;
 use crate::db::Db;
 use crate::files::Files;
-use crate::message::{Assignee, BotCard, TeamCard, UserCard};
+use crate::message::{Assignee, TeamCard, UserCard};
 use crate::secret::{CannotOpen, Secret, Vault};
 use arc_swap::ArcSwap;
 use entity::account_user::{Availability, Role};
-use entity::{access_token, account, account_user, agent_bot, blob, conversation, inbox, inbox_member, team, team_member, user, webhook};
+use entity::notification::NotificationType;
+use entity::{
+    access_token, account, account_user, blob, conversation, inbox, inbox_member, notification_setting, team, team_member, user, webhook,
+};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -84,8 +91,8 @@ pub struct Snapshot {
     inbox_by_identifier: HashMap<String, i64>,
     webhooks: HashMap<i64, Arc<Webhook>>,
     teams: HashMap<i64, Arc<Team>>,
-    bots: HashMap<i64, Arc<Bot>>,
-    bot_by_token: HashMap<String, i64>,
+    programs: Programs,
+    notification_settings: HashMap<(i64, i64), notification_setting::Model>,
 }
 
 /// A user with its places in accounts.
@@ -173,31 +180,6 @@ impl Team {
     /// What events show of the team.
     pub fn card(&self) -> TeamCard {
         TeamCard { id: self.row.id, name: self.row.name.clone() }
-    }
-}
-
-/// A bot, its secret opened.
-#[derive(Debug)]
-pub struct Bot {
-    /// The row.
-    pub row: agent_bot::Model,
-    /// Key that signs what is posted to it.
-    pub secret: Secret,
-    /// The sealed access token.
-    pub token_sealed: Option<String>,
-    /// Empty when there is no picture.
-    pub avatar_url: String,
-}
-
-impl Bot {
-    /// What events and messages show of the bot.
-    pub fn card(&self) -> BotCard {
-        BotCard { id: self.row.id, name: self.row.name.clone(), avatar_url: self.avatar_url.clone() }
-    }
-
-    /// Whether an account may use it: its own bots, and those offered to all.
-    pub fn serves(&self, account_id: i64) -> bool {
-        self.row.account_id.is_none_or(|own| own == account_id)
     }
 }
 
@@ -296,21 +278,16 @@ impl Snapshot {
         teams
     }
 
-    /// A bot.
-    pub fn bot(&self, id: i64) -> Option<&Arc<Bot>> {
-        self.bots.get(&id)
+    /// Of what a user of an account wants to be told, where anything was chosen.
+    pub fn notification_setting(&self, account_id: i64, user_id: i64) -> Option<&notification_setting::Model> {
+        self.notification_settings.get(&(account_id, user_id))
     }
 
-    /// The bots that an account may use, by id.
-    pub fn bots_of(&self, account_id: i64) -> Vec<&Arc<Bot>> {
-        let mut bots: Vec<_> = self.bots.values().filter(|bot| bot.serves(account_id)).collect();
-        bots.sort_unstable_by_key(|bot| bot.row.id);
-        bots
-    }
-
-    /// The bot of an access token, by the token's hash.
-    pub fn bot_by_token(&self, token_hash: &str) -> Option<&Arc<Bot>> {
-        self.bots.get(self.bot_by_token.get(token_hash)?)
+    /// Whether a user of an account has chosen to be told of something, by any way.
+    pub fn wants(&self, account_id: i64, user_id: i64, of: NotificationType) -> bool {
+        let chosen = self.notification_setting(account_id, user_id);
+        let flags = chosen.into_iter().flat_map(|row| [&row.email_flags, &row.push_flags]).filter_map(Value::as_array).flatten();
+        flags.filter_map(Value::as_str).any(|name| name == of.name())
     }
 
     /// Who has a conversation.
@@ -333,7 +310,10 @@ impl Snapshot {
             snapshot.webhooks.insert(row.id, Arc::new(Webhook { row, subscriptions, secret }));
         }
         snapshot.load_teams(db).await?;
-        snapshot.load_bots(db, vault, files).await?;
+        snapshot.programs = Programs::load(db, vault, files).await?;
+        for row in notification_setting::Entity::find().all(&db.read).await? {
+            snapshot.notification_settings.insert((row.account_id, row.user_id), row);
+        }
         Ok(snapshot)
     }
 
@@ -401,24 +381,6 @@ impl Snapshot {
         for row in team::Entity::find().all(&db.read).await? {
             let members = members.remove(&row.id).unwrap_or_default();
             self.teams.insert(row.id, Arc::new(Team { row, members }));
-        }
-        Ok(())
-    }
-
-    async fn load_bots(&mut self, db: &Db, vault: &Vault, files: &Files) -> Result<(), CatalogError> {
-        let rows = agent_bot::Entity::find().all(&db.read).await?;
-        let avatars = avatars(db, files, rows.iter().filter_map(|row| row.avatar_blob_id)).await?;
-        let mut tokens = HashMap::new();
-        let of_bots = access_token::Column::OwnerType.eq(access_token::OwnerType::AgentBot);
-        for token in access_token::Entity::find().filter(of_bots).all(&db.read).await? {
-            self.bot_by_token.insert(token.token_hash, token.owner_id);
-            tokens.insert(token.owner_id, token.token_sealed);
-        }
-        for row in rows {
-            let secret = open(vault, "agent_bots.secret", &row.secret_sealed, &format!("bot {}", row.id))?;
-            let own = row.avatar_blob_id.and_then(|blob| avatars.get(&blob).cloned());
-            let avatar_url = own.or_else(|| row.avatar_url.clone()).unwrap_or_default();
-            self.bots.insert(row.id, Arc::new(Bot { secret, token_sealed: tokens.remove(&row.id), avatar_url, row }));
         }
         Ok(())
     }

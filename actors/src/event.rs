@@ -5,7 +5,7 @@
 use crate::message::{Assignee, Sender, TeamCard, UserCard};
 use chrono::{DateTime, Utc};
 use entity::message::{MessageType, SenderType};
-use entity::{attachment, contact, contact_inbox, conversation, message};
+use entity::{attachment, contact, contact_inbox, conversation, message, notification};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -57,6 +57,25 @@ pub enum Fact {
     /// It was given to another team.
     #[serde(rename = "team.changed")]
     TeamChanged(ConversationView),
+    /// A note mentions a user, whose id this is.
+    #[serde(rename = "conversation.mentioned")]
+    ConversationMentioned(ConversationView, i64),
+    /// A user is told of something, and has so many unread notifications now.
+    #[serde(rename = "notification.created")]
+    NotificationCreated(Box<NotificationView>, i64),
+    /// A notification was read or put off; not logged.
+    #[serde(rename = "notification.updated")]
+    NotificationUpdated(Box<NotificationView>, i64),
+    /// A notification is gone.
+    #[serde(rename = "notification.deleted")]
+    NotificationDeleted {
+        /// Which.
+        id: i64,
+        /// Whose.
+        user_id: i64,
+        /// How many unread ones there are now.
+        unread: i64,
+    },
     /// Somebody began to type; not logged.
     #[serde(rename = "conversation.typing_on")]
     TypingOn(ConversationView, Sender, bool),
@@ -128,6 +147,11 @@ impl Event {
         {
             message.restore_sender(&view.contact);
         }
+        if let Fact::NotificationCreated(told, _) | Fact::NotificationUpdated(told, _) = &mut event.fact
+            && let Some(message) = &mut told.message
+        {
+            message.restore_sender(&told.conversation.contact);
+        }
         if let Some(view) = event.fact.conversation_mut()
             && let Some(last) = &mut view.last_message
         {
@@ -178,6 +202,23 @@ pub struct ConversationView {
     pub can_reply: bool,
 }
 
+/// A notification with what belongs to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NotificationView {
+    /// The row.
+    pub notification: notification::Model,
+    /// What it is about.
+    pub conversation: ConversationView,
+    /// The message that caused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageView>,
+    /// The user who caused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub performer: Option<UserCard>,
+    /// Who is told.
+    pub user: UserCard,
+}
+
 /// Who may hear of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
@@ -195,6 +236,11 @@ pub enum Audience {
     },
     /// Everybody of the account.
     Account,
+    /// One user.
+    User {
+        /// The user.
+        user_id: i64,
+    },
 }
 
 impl Fact {
@@ -210,6 +256,10 @@ impl Fact {
             Fact::ConversationRead(..) => "conversation.read",
             Fact::AssigneeChanged(..) => "assignee.changed",
             Fact::TeamChanged(..) => "team.changed",
+            Fact::ConversationMentioned(..) => "conversation.mentioned",
+            Fact::NotificationCreated(..) => "notification.created",
+            Fact::NotificationUpdated(..) => "notification.updated",
+            Fact::NotificationDeleted { .. } => "notification.deleted",
             Fact::TypingOn(..) => "conversation.typing_on",
             Fact::TypingOff(..) => "conversation.typing_off",
             Fact::ContactCreated(..) => "contact.created",
@@ -232,8 +282,14 @@ impl Fact {
             | Fact::AssigneeChanged(view)
             | Fact::TeamChanged(view)
             | Fact::TypingOn(view, ..)
+            | Fact::ConversationMentioned(view, _)
             | Fact::TypingOff(view, ..) => Some(view),
-            Fact::ContactCreated(_) | Fact::ContactUpdated(..) | Fact::ContactDeleted(_) | Fact::ContactMerged(_) => None,
+            Fact::NotificationCreated(told, _) | Fact::NotificationUpdated(told, _) => Some(&told.conversation),
+            Fact::NotificationDeleted { .. }
+            | Fact::ContactCreated(_)
+            | Fact::ContactUpdated(..)
+            | Fact::ContactDeleted(_)
+            | Fact::ContactMerged(_) => None,
         }
     }
 
@@ -249,13 +305,26 @@ impl Fact {
             | Fact::AssigneeChanged(view)
             | Fact::TeamChanged(view)
             | Fact::TypingOn(view, ..)
+            | Fact::ConversationMentioned(view, _)
             | Fact::TypingOff(view, ..) => Some(view),
-            Fact::ContactCreated(_) | Fact::ContactUpdated(..) | Fact::ContactDeleted(_) | Fact::ContactMerged(_) => None,
+            Fact::NotificationCreated(told, _) | Fact::NotificationUpdated(told, _) => Some(&mut told.conversation),
+            Fact::NotificationDeleted { .. }
+            | Fact::ContactCreated(_)
+            | Fact::ContactUpdated(..)
+            | Fact::ContactDeleted(_)
+            | Fact::ContactMerged(_) => None,
         }
     }
 
     /// Who may hear of it (contract, section 7).
     pub fn audience(&self) -> Audience {
+        match self {
+            Fact::NotificationCreated(told, _) | Fact::NotificationUpdated(told, _) => return Audience::User { user_id: told.user.id },
+            Fact::NotificationDeleted { user_id, .. } | Fact::ConversationMentioned(_, user_id) => {
+                return Audience::User { user_id: *user_id };
+            }
+            _ => {}
+        }
         let Some(view) = self.conversation() else { return Audience::Account };
         let inbox_id = view.inbox.id;
         let contact_hears = match self {
@@ -316,14 +385,15 @@ pub const CONTACT_COLUMNS: &[&str] = &[
 ];
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::conversation::rules;
     use crate::message::{Key, Profile};
     use crate::people;
     use serde_json::json;
 
-    fn view() -> (MessageView, ConversationView) {
+    /// A message of a contact in a conversation that is nobody's.
+    pub fn view() -> (MessageView, ConversationView) {
         let now = entity::now();
         let contact =
             Arc::new(people::new_contact(1, &Profile { email: Some("ada@example.com".into()), ..Profile::default() }, "Ada", now));

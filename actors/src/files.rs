@@ -54,6 +54,11 @@ impl Files {
         Files { store, vault, public_url: public_url.into() }
     }
 
+    /// Where people reach this daemon; no slash at its end.
+    pub fn public_url(&self) -> &str {
+        &self.public_url
+    }
+
     /// Streams a file into the store; nothing remains of one that is refused or breaks off.
     ///
     /// # Errors
@@ -225,7 +230,8 @@ pub fn clean_name(file_name: &str) -> String {
     if kept.is_empty() { "file".into() } else { kept }
 }
 
-fn percent_encode(text: &str) -> String {
+/// Escapes everything but what RFC 3986, section 2.3, leaves as it is.
+pub fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

@@ -84,6 +84,7 @@ impl Hub {
                 let contact = std::iter::once(Listener::Contact { contact_inbox_id });
                 self.send(viewers(inbox_id).iter().map(user).chain(contact).filter(is_told), || self.render(event));
             }
+            Audience::User { user_id } => self.send(std::iter::once(user(&user_id)), || self.render(event)),
             Audience::Account => {
                 self.send(catalog.users_of(account_id).iter().map(|found| user(&found.row.id)), || self.render(event));
             }

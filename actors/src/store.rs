@@ -8,17 +8,20 @@
 //! statement fails, the group is run again one command at a time, each in a savepoint: a bad command fails alone.
 mod departures;
 mod facts;
+mod notices;
 mod rows;
 
 pub use departures::Departure;
+pub use notices::unread;
 
 use crate::catalog::{Catalog, Inbox, Snapshot};
 use crate::event::{AccountCard, Event, Fact, MessageView};
 use crate::files::Stored;
 use crate::message::UserCard;
-use crate::wire::webhook_name;
+use crate::participants::Participants;
+use crate::webhooks::{Destination, destinations};
 use chrono::{DateTime, Utc};
-use entity::delivery::{DeliveryStatus, EndpointKind};
+use entity::delivery::DeliveryStatus;
 use entity::{contact, contact_inbox, conversation, delivery, delivery_attempt, message, outgoing};
 use sea_orm::{
     ColumnTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, SqlErr, TransactionTrait,
@@ -263,6 +266,7 @@ impl From<DbErr> for Failure {
 pub struct Writer {
     db: DatabaseConnection,
     catalog: Catalog,
+    participants: Participants,
     ids: rows::Ids,
     /// Contacts that left in this run, or were about to: before anything is written for one of them it is looked up.
     departed: HashSet<i64>,
@@ -273,9 +277,9 @@ impl Writer {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn open(db: DatabaseConnection, catalog: Catalog) -> Result<Self, DbErr> {
+    pub async fn open(db: DatabaseConnection, catalog: Catalog, participants: Participants) -> Result<Self, DbErr> {
         let ids = rows::Ids::load(&db).await?;
-        Ok(Writer { db, catalog, ids, departed: HashSet::new() })
+        Ok(Writer { db, catalog, participants, ids, departed: HashSet::new() })
     }
 
     /// Commits a group; answers every command, in order.
@@ -399,21 +403,18 @@ impl Writer {
         .await?;
         let repeated = rows::insert_messages(db, &mut self.ids, &mut records, &repeats_of_openings).await?;
         let catalog = self.catalog.now();
-        let mut events = Vec::new();
-        let mut deliveries = Vec::new();
         let mut events_of: Vec<Vec<Arc<Event>>> = Vec::with_capacity(records.len());
         for (position, record) in records.iter().enumerate() {
-            let mut of_record = Vec::new();
-            if !repeated.contains(&position) {
-                for fact in facts::facts(record, &catalog) {
-                    let event = self.event(record.account.clone(), record.performer.clone(), fact);
-                    deliveries.extend(self.deliveries(&catalog, &event, record.inbox.as_ref()));
-                    events.push(event.clone());
-                    of_record.push(event);
-                }
-            }
-            events_of.push(of_record);
+            let facts = if repeated.contains(&position) { Vec::new() } else { facts::facts(record, &catalog) };
+            events_of.push(facts.into_iter().map(|fact| self.event(record.account.clone(), record.performer.clone(), fact)).collect());
         }
+        for (position, fact) in notices::write(db, &mut self.ids, &catalog, &self.participants, &events_of).await? {
+            if let (Some(record), Some(events)) = (records.get(position), events_of.get_mut(position)) {
+                events.push(self.event(record.account.clone(), record.performer.clone(), fact));
+            }
+        }
+        let events: Vec<Arc<Event>> = events_of.iter().flatten().cloned().collect();
+        let deliveries = events.iter().flat_map(|event| self.deliveries(&catalog, event)).collect();
         let stored = records.iter().enumerate().filter(|(position, _)| !repeated.contains(position)).map(|(_, record)| record);
         rows::update_conversations(db, stored.clone()).await?;
         rows::update_labels(db, stored.clone()).await?;
@@ -431,23 +432,14 @@ impl Writer {
     }
 
     /// A row for each endpoint that wants to hear of an event.
-    fn deliveries(&mut self, catalog: &Snapshot, event: &Event, inbox: Option<&Arc<Inbox>>) -> Vec<delivery::Model> {
-        let Some(name) = webhook_name(&event.fact) else { return Vec::new() };
-        let inbox_id = event.fact.conversation().map(|view| view.inbox.id);
-        let own = inbox.filter(|inbox| inbox_id.is_some() && inbox.webhook_url().is_some());
-        let wants = |webhook: &crate::catalog::Webhook| {
-            webhook.subscriptions.iter().any(|subscribed| subscribed == name)
-                && webhook.row.inbox_id.is_none_or(|only| inbox_id == Some(only))
-        };
-        let subscribed = catalog.webhooks_of(event.account.id).into_iter().filter(|webhook| wants(webhook));
-        let endpoints = own.map(|inbox| (EndpointKind::Inbox, inbox.row.id)).into_iter();
-        let endpoints: Vec<_> = endpoints.chain(subscribed.map(|webhook| (EndpointKind::Webhook, webhook.row.id))).collect();
+    fn deliveries(&mut self, catalog: &Snapshot, event: &Event) -> Vec<delivery::Model> {
         let conversation_id = event.fact.conversation().map(|view| view.conversation.id);
-        let row = |(endpoint, endpoint_id)| delivery::Model {
+        let row = |((endpoint, endpoint_id), event_name): Destination| delivery::Model {
             id: self.ids.delivery(),
             uuid: Uuid::now_v7(),
             account_id: event.account.id,
             event_id: event.id,
+            event_name: event_name.map(str::to_owned),
             endpoint,
             endpoint_id,
             conversation_id,
@@ -457,7 +449,7 @@ impl Writer {
             created_at: event.at,
             finished_at: None,
         };
-        endpoints.into_iter().map(row).collect()
+        destinations(&event.fact, event.account.id, catalog).into_iter().map(row).collect()
     }
 }
 

@@ -12,6 +12,7 @@ use crate::files::Files;
 use crate::hub::Hub;
 use crate::inbox;
 use crate::mailer::Mailer;
+use crate::participants::Participants;
 use crate::persistence::{Flush, PersistenceActor};
 use crate::presence::Presence;
 use crate::schedule::ScheduleActor;
@@ -67,6 +68,8 @@ pub struct Handles {
     pub presence: Presence,
     /// Conversations.
     pub conversations: Addr<Conversations>,
+    /// Which conversations have participants.
+    pub participants: Participants,
     /// Whose conversation a number is.
     pub addresses: Addresses,
     /// Contacts.
@@ -95,7 +98,8 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
     let wire = Wire::new(files.clone(), presence.clone());
     let hub = Hub::new(catalog.clone(), wire.clone());
     let (wakes, webhooks) = (Wakes::default(), Webhooks::default());
-    let writer = Writer::open(db.writer(&database_url).await?, catalog.clone()).await?;
+    let participants = Participants::load(&db).await?;
+    let writer = Writer::open(db.writer(&database_url).await?, catalog.clone(), participants.clone()).await?;
     let hears = webhooks.clone();
     let persistence = PersistenceActor::new(writer, hub.clone(), Arc::new(move |event| hears.hear(event))).start();
     let surroundings = conversation::Surroundings {
@@ -145,6 +149,7 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         hub,
         presence,
         conversations,
+        participants,
         addresses: Addresses::default(),
         contacts,
         supervisor,

@@ -1,9 +1,10 @@
-//! Delivers events to webhooks: of accounts, and of API inboxes.
+//! Delivers events to webhooks: of accounts, of API inboxes, and of agent bots.
 //!
 //! The deliveries are rows, written with what caused them. Each endpoint with something to deliver has a loop of its own
 //! (`outbox.rs`), so a slow one delays nobody else; deliveries of one conversation go to it one after the other. An endpoint
 //! that fails is tried again for days, with the same id and a fresh signature; each try is noted.
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Snapshot};
+use crate::conversation::rules::{By, Change};
 use crate::conversation::{Command, Outcome};
 use crate::conversations::{Conversations, Tell};
 use crate::db::Db;
@@ -15,7 +16,7 @@ use crate::persistence::{Note, PersistenceActor};
 use crate::secret::Secret;
 use crate::signature;
 use crate::store::Attempt;
-use crate::wire::{Wire, webhook_name};
+use crate::wire::{Wire, bot_event_names, set, webhook_name};
 use actix::Addr;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -37,6 +38,40 @@ const TICK: Duration = Duration::from_secs(30);
 
 /// An endpoint: what kind, and its id.
 pub type Endpoint = (EndpointKind, i64);
+
+/// An endpoint, and the name it hears of an event under where that is not the event's own.
+pub type Destination = (Endpoint, Option<&'static str>);
+
+/// Where a fact is told.
+pub fn destinations(fact: &Fact, account_id: i64, catalog: &Snapshot) -> Vec<Destination> {
+    let Some(name) = webhook_name(fact) else { return Vec::new() };
+    let view = fact.conversation();
+    let inbox = view.and_then(|view| catalog.inbox(view.inbox.id));
+    let mut found = Vec::new();
+    if let Some(inbox) = inbox.filter(|inbox| inbox.webhook_url().is_some()) {
+        found.push(((EndpointKind::Inbox, inbox.row.id), None));
+    }
+    for webhook in catalog.webhooks_of(account_id) {
+        let is_wanted = webhook.subscriptions.iter().any(|subscribed| subscribed == name)
+            && webhook.row.inbox_id.is_none_or(|only| view.is_some_and(|view| view.inbox.id == only));
+        if is_wanted {
+            found.push(((EndpointKind::Webhook, webhook.row.id), None));
+        }
+    }
+    let of_inbox = inbox.filter(|inbox| !inbox.is_deleted()).and_then(|inbox| inbox.row.agent_bot_id);
+    let assigned = view.and_then(|view| view.conversation.assignee_agent_bot_id).filter(|id| Some(*id) != of_inbox);
+    for id in of_inbox.into_iter().chain(assigned) {
+        if catalog.bot(id).is_some_and(|bot| bot.outgoing_url().is_some()) {
+            found.extend(bot_event_names(fact).into_iter().map(|told| ((EndpointKind::AgentBot, id), (told != name).then_some(told))));
+        }
+    }
+    found
+}
+
+/// A bot that fails is asked this often: somebody waits for an answer, and people can give it.
+const BOT_TRIES: i32 = 3;
+/// Between the tries of a bot.
+const BOT_PAUSE: chrono::Duration = chrono::Duration::seconds(3);
 
 /// Starts a loop for each endpoint that has something to deliver.
 #[derive(Clone)]
@@ -94,17 +129,8 @@ impl Webhooks {
     /// An event was committed: wakes the endpoints that its deliveries go to.
     pub fn hear(&self, event: &Event) {
         let Some(surroundings) = self.surroundings.get() else { return };
-        let Some(name) = webhook_name(&event.fact) else { return };
-        let catalog = surroundings.catalog.now();
-        if let Some(inbox) = event.fact.conversation().and_then(|view| catalog.inbox(view.inbox.id))
-            && inbox.webhook_url().is_some()
-        {
-            self.ring((EndpointKind::Inbox, inbox.row.id));
-        }
-        for webhook in catalog.webhooks_of(event.account.id) {
-            if webhook.subscriptions.iter().any(|subscribed| subscribed == name) {
-                self.ring((EndpointKind::Webhook, webhook.row.id));
-            }
+        for (endpoint, _) in destinations(&event.fact, event.account.id, &surroundings.catalog.now()) {
+            self.ring(endpoint);
         }
     }
 
@@ -195,15 +221,21 @@ impl Deliveries {
                 let inbox = catalog.inbox(id)?;
                 inbox.webhook_url().map(|url| (url.to_owned(), inbox.secret.clone()))
             }
-            (EndpointKind::AgentBot, _) => None,
+            (EndpointKind::AgentBot, id) => {
+                let bot = catalog.bot(id)?;
+                bot.outgoing_url().map(|url| (url.to_owned(), bot.secret.clone()))
+            }
         }
     }
 
     async fn attempt(&self, row: &delivery::Model, event: &Event) -> Tried {
         let Some((url, secret)) = self.target() else { return Tried::hopeless("the endpoint is gone".into()) };
-        let Some(body) = self.surroundings.wire.webhook_body(event) else {
+        let Some(mut body) = self.surroundings.wire.webhook_body(event) else {
             return Tried::hopeless("the event has no form for webhooks".into());
         };
+        if let Some(name) = &row.event_name {
+            set(&mut body, "event", name.as_str().into());
+        }
         let body = bytes::Bytes::from(body.to_string());
         let mut headers = vec![("content-type", "application/json".to_owned()), ("accept", "application/json".to_owned())];
         headers.extend(signature::headers(secret.expose(), &row.uuid.to_string(), entity::now().timestamp(), &body));
@@ -221,16 +253,29 @@ impl Deliveries {
         }
     }
 
-    /// A message of an API inbox that its webhook never took has failed.
+    /// When an endpoint that failed is tried again, if ever.
+    fn later(&self, row: &delivery::Model, tried: &Tried, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self.endpoint.0 {
+            EndpointKind::AgentBot => (row.failures < BOT_TRIES).then(|| now + BOT_PAUSE),
+            _ => outbox::later(row.failures, tried.retry_after, row.created_at, self.surroundings.given_up_after, now),
+        }
+    }
+
+    /// A message of an API inbox that its webhook never took has failed; what a bot never heard of is for people.
     async fn tell_failure(&self, event: &Event, error: &str) {
-        let (EndpointKind::Inbox, Fact::MessageCreated(message, conversation)) = (self.endpoint.0, &event.fact) else { return };
-        let key = Key { inbox_id: conversation.inbox.id, source_id: conversation.contact_inbox.source_id.clone() };
-        let settle = Command::Settle {
-            conversation_id: conversation.conversation.id,
-            message_id: message.message.id,
-            outcome: Outcome::Failed(format!("the inbox's webhook did not take it: {error}")),
+        let (Fact::MessageCreated(message, conversation) | Fact::MessageUpdated(message, conversation, _)) = &event.fact else { return };
+        let conversation_id = conversation.conversation.id;
+        let command = match (self.endpoint.0, &event.fact) {
+            (EndpointKind::AgentBot, _) => Command::Change { conversation_id, by: By::System, change: Change::WithoutBot },
+            (EndpointKind::Inbox, Fact::MessageCreated(..)) => Command::Settle {
+                conversation_id,
+                message_id: message.message.id,
+                outcome: Outcome::Failed(format!("the inbox's webhook did not take it: {error}")),
+            },
+            _ => return,
         };
-        if let Ok(Err(error)) = self.surroundings.conversations.send(Tell { key, command: settle }).await {
+        let key = Key { inbox_id: conversation.inbox.id, source_id: conversation.contact_inbox.source_id.clone() };
+        if let Ok(Err(error)) = self.surroundings.conversations.send(Tell { key, command }).await {
             tracing::warn!(message.id = message.message.id, %error, "noting that a message was not delivered");
         }
     }
@@ -298,9 +343,7 @@ impl Queue for Deliveries {
             }
             Some(error) => {
                 row.failures = row.failures.saturating_add(1);
-                match outbox::later(row.failures, tried.retry_after, row.created_at, self.surroundings.given_up_after, now)
-                    .filter(|_| !tried.is_hopeless)
-                {
+                match self.later(&row, &tried, now).filter(|_| !tried.is_hopeless) {
                     Some(due_at) => row.due_at = due_at,
                     None => {
                         row.status = DeliveryStatus::Failed;

@@ -3,12 +3,14 @@
 //!
 //! The traps are the contract's (section 12): a message type is a number here and a word at the top of a webhook; times are
 //! epoch seconds here and ISO there; what is null in a push is absent in REST.
-use crate::event::{Changes, ConversationView, Event, Fact, MessageView};
+use crate::event::{Changes, ConversationView, Event, Fact, MessageView, NotificationView};
 use crate::files::{Files, is_shown_inline};
 use crate::message::{Assignee, BotCard, Sender, UserCard};
 use crate::presence::Presence;
 use chrono::{DateTime, SecondsFormat, Utc};
+use entity::conversation::Status;
 use entity::message::{MessageType, SenderType};
+use entity::notification::NotificationType;
 use entity::{attachment, contact, contact_inbox};
 use serde_json::{Map, Value, json};
 
@@ -79,7 +81,16 @@ impl Wire {
             | Fact::ConversationUpdated(view, _)
             | Fact::ConversationRead(view)
             | Fact::AssigneeChanged(view)
-            | Fact::TeamChanged(view) => self.conversation(view),
+            | Fact::TeamChanged(view)
+            | Fact::ConversationMentioned(view, _) => self.conversation(view),
+            Fact::NotificationCreated(told, unread) | Fact::NotificationUpdated(told, unread) => {
+                let mut notification = self.notification(told);
+                set(&mut notification, "account_id", event.account.id.into());
+                json!({ "notification": notification, "unread_count": unread, "count": unread })
+            }
+            Fact::NotificationDeleted { id, unread, .. } => {
+                json!({ "notification": { "id": id }, "unread_count": unread, "count": unread })
+            }
             Fact::TypingOn(view, who, is_private) | Fact::TypingOff(view, who, is_private) => {
                 json!({ "conversation": self.conversation(view), "user": self.sender(who, event.account.id), "is_private": is_private })
             }
@@ -181,6 +192,30 @@ impl Wire {
             "timestamp": epoch(conversation.last_activity_at),
             "created_at": epoch(conversation.created_at),
             "updated_at": epoch_fraction(conversation.updated_at),
+        })
+    }
+
+    /// A notification, as pushed and as REST lists it (contract, section 2, Notifications).
+    pub fn notification(&self, told: &NotificationView) -> Value {
+        let row = &told.notification;
+        let by_user = || told.performer.as_ref().map(|user| self.user(user, row.account_id));
+        let caused_by = told.message.as_ref().map(|message| self.message(message, &told.conversation)).or_else(by_user);
+        let said = told.message.as_ref().or(told.conversation.last_message.as_deref());
+        json!({
+            "id": row.id,
+            "notification_type": row.notification_type.name(),
+            "push_message_title": notification_title(told),
+            "push_message_body": said.and_then(|said| said.message.content.clone()).unwrap_or_default(),
+            "primary_actor_type": "Conversation",
+            "primary_actor_id": row.conversation_id,
+            "primary_actor": self.conversation(&told.conversation),
+            "read_at": iso_or_null(row.read_at),
+            "secondary_actor": caused_by,
+            "user": self.user(&told.user, row.account_id),
+            "created_at": epoch(row.created_at),
+            "last_activity_at": epoch(row.last_activity_at),
+            "snoozed_until": iso_or_null(row.snoozed_until),
+            "meta": row.meta,
         })
     }
 
@@ -358,6 +393,18 @@ impl Wire {
     }
 }
 
+fn notification_title(told: &NotificationView) -> String {
+    let number = told.conversation.conversation.display_id;
+    match told.notification.notification_type {
+        NotificationType::ConversationCreation => format!("A conversation (#{number}) was opened in {}", told.conversation.inbox.name),
+        NotificationType::ConversationAssignment => format!("A conversation (#{number}) was assigned to you"),
+        NotificationType::ConversationMention => format!("You were mentioned in conversation (#{number})"),
+        NotificationType::AssignedConversationNewMessage | NotificationType::ParticipatingConversationNewMessage => {
+            format!("A new message in conversation (#{number})")
+        }
+    }
+}
+
 /// The underscored name under which webhooks hear of a fact, if they do; never of activities.
 pub fn webhook_name(fact: &Fact) -> Option<&'static str> {
     match fact {
@@ -370,6 +417,19 @@ pub fn webhook_name(fact: &Fact) -> Option<&'static str> {
         Fact::ContactCreated(_) => Some("contact_created"),
         Fact::ContactUpdated(..) => Some("contact_updated"),
         _ => None,
+    }
+}
+
+/// The underscored names under which a bot hears of a fact (contract, section 8).
+pub fn bot_event_names(fact: &Fact) -> Vec<&'static str> {
+    match (fact, webhook_name(fact)) {
+        (Fact::ConversationStatusChanged(view, _), Some(name)) => match view.conversation.status {
+            Status::Open => vec!["conversation_opened", name],
+            Status::Resolved => vec!["conversation_resolved", name],
+            Status::Pending | Status::Snoozed => vec![name],
+        },
+        (Fact::MessageCreated(..) | Fact::MessageUpdated(..) | Fact::ConversationUpdated(..), Some(name)) => vec![name],
+        _ => Vec::new(),
     }
 }
 

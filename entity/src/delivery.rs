@@ -12,8 +12,10 @@ pub struct Model {
     pub uuid: Uuid,
     pub account_id: i64,
     pub event_id: i64,
+    /// The name it is told under, where the event has more than one.
+    pub event_name: Option<String>,
     pub endpoint: EndpointKind,
-    /// Id of the webhook or inbox, depending on `endpoint`.
+    /// Id of the webhook, inbox or bot, depending on `endpoint`.
     pub endpoint_id: i64,
     /// Deliveries of one conversation to one endpoint go one after the other.
     pub conversation_id: Option<i64>,

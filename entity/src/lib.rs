@@ -46,6 +46,7 @@ pub mod participant;
 pub mod platform_app;
 pub mod platform_grant;
 pub mod session;
+pub mod sign_in_link;
 pub mod team;
 pub mod team_member;
 pub mod user;

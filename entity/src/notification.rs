@@ -2,7 +2,7 @@
 use sea_orm::entity::prelude::*;
 
 /// One notification.
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, serde::Serialize, serde::Deserialize)]
 #[sea_orm(table_name = "notifications")]
 pub struct Model {
     /// Given by the writer, not by the database.
@@ -26,7 +26,7 @@ pub struct Model {
 }
 
 /// Of what a user is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, Hash, DeriveActiveEnum, serde::Serialize, serde::Deserialize)]
 #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
 pub enum NotificationType {
     #[serde(rename = "conversation_creation")]

@@ -14,7 +14,7 @@ pub struct Model {
 }
 
 /// What kind of object an app manages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, serde::Serialize)]
 #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
 pub enum GrantKind {
     Account = 0,

@@ -4,6 +4,7 @@ pub use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait};
 mod columns;
 mod m20261121_000001_spine;
 mod m20261121_000002_desk;
+mod m20261121_000007_programs;
 mod m20261121_000008_mails;
 mod m20261121_000004_contacts;
 
@@ -15,6 +16,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261121_000001_spine::Migration),
             Box::new(m20261121_000002_desk::Migration),
+            Box::new(m20261121_000007_programs::Migration),
             Box::new(m20261121_000008_mails::Migration),
             Box::new(m20261121_000004_contacts::Migration),
         ]

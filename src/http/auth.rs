@@ -6,12 +6,13 @@ use super::audit::Author;
 use super::error::{ApiError, ApiResult};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
-use actors::catalog::{Inbox, User};
+use actors::catalog::{self, Inbox, Snapshot, User};
 use actors::conversation::rules::By;
 use actors::message::UserCard;
 use actors::secret::hash;
 use actors::system::Handles;
 use entity::account_user::Role;
+use entity::platform_grant::GrantKind;
 use entity::{account, session};
 use futures_util::future::LocalBoxFuture;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -45,7 +46,30 @@ pub struct Administrator(pub Agent);
 /// The API inbox of the path's identifier: its client API needs no further credentials (contract, section 5).
 pub struct ClientInbox(pub Arc<Inbox>);
 
+/// A program that manages accounts and users (contract, section 9).
+pub struct PlatformApp(pub Arc<catalog::PlatformApp>);
+
+impl PlatformApp {
+    /// Whether it may manage an object.
+    pub fn manages(&self, kind: GrantKind, id: i64) -> bool {
+        self.0.grants.contains(&(kind, id))
+    }
+
+    /// Refuses what it did not create and was not granted.
+    ///
+    /// # Errors
+    /// 401, in the contract's words.
+    pub fn check(&self, kind: GrantKind, id: i64) -> ApiResult<()> {
+        if self.manages(kind, id) { Ok(()) } else { Err(ApiError::unauthorized("Non permissible resource")) }
+    }
+}
+
 impl Agent {
+    /// The daemon's handles.
+    pub fn handles(&self) -> &Handles {
+        &self.handles
+    }
+
     /// What events show of the user.
     pub fn card(&self) -> UserCard {
         self.user.card()
@@ -112,12 +136,9 @@ impl FromRequest for Agent {
         Box::pin(async move {
             let caller = authenticate(&request).await?;
             let handles = handles(&request)?;
-            let account_id = request.match_info().get("account_id").and_then(|id| id.parse().ok()).ok_or_else(ApiError::not_found)?;
+            let account_id = account_id_of_path(&request)?;
             let role = caller.user.place(account_id).map(|place| place.role).ok_or_else(ApiError::not_found)?;
-            let account = handles.catalog.now().account(account_id).cloned().ok_or_else(ApiError::not_found)?;
-            if account.status == account::Status::Suspended {
-                return Err(ApiError::unauthorized("Account is suspended"));
-            }
+            let account = account_of_path(&request, &handles.catalog.now())?;
             Ok(Agent { user: caller.user, account, role, remote_address: caller.remote_address, handles })
         })
     }
@@ -133,6 +154,20 @@ impl FromRequest for Administrator {
             let agent = agent.await?;
             if agent.is_administrator() { Ok(Administrator(agent)) } else { Err(ApiError::refused()) }
         })
+    }
+}
+
+impl FromRequest for PlatformApp {
+    type Error = ApiError;
+    type Future = std::future::Ready<ApiResult<Self>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let find = || {
+            let token = access_token(request).unwrap_or_default();
+            let app = handles(request)?.catalog.now().platform_app_by_token(&hash(&token)).cloned();
+            app.map(PlatformApp).ok_or_else(|| ApiError::unauthorized("Invalid access_token"))
+        };
+        std::future::ready(find())
     }
 }
 
@@ -153,10 +188,10 @@ impl FromRequest for ClientInbox {
 async fn authenticate(request: &HttpRequest) -> ApiResult<Caller> {
     let handles = handles(request)?;
     if let Some(token) = access_token(request) {
-        let user = handles.catalog.now().user_by_token(&hash(&token)).cloned();
-        return user
-            .map(|user| Caller { user, session: None, remote_address: remote_address(request) })
-            .ok_or_else(|| ApiError::unauthorized("Invalid Access Token"));
+        let (catalog, token_hash) = (handles.catalog.now(), hash(&token));
+        let words = if catalog.bot_by_token(&token_hash).is_some() { NOT_FOR_BOTS } else { "Invalid Access Token" };
+        let user = catalog.user_by_token(&token_hash).cloned();
+        return user.map(|user| Caller { user, session: None, remote_address: remote_address(request) }).ok_or_else(|| ApiError::unauthorized(words));
     }
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty());
     let signed_out = || ApiError::unauthorized("You need to sign in or sign up before continuing.");
@@ -179,7 +214,27 @@ pub fn remote_address(request: &HttpRequest) -> Option<String> {
     request.peer_addr().map(|address| address.ip().to_string())
 }
 
-fn access_token(request: &HttpRequest) -> Option<String> {
+/// What a bot hears on a route that is not for bots.
+pub const NOT_FOR_BOTS: &str = "Access to this endpoint is not authorized for bots";
+
+/// The account of the path, if it may be used.
+///
+/// # Errors
+/// 404, or 401 if it is suspended.
+pub fn account_of_path(request: &HttpRequest, catalog: &Snapshot) -> ApiResult<Arc<account::Model>> {
+    let account = catalog.account(account_id_of_path(request)?).cloned().ok_or_else(ApiError::not_found)?;
+    match account.status {
+        account::Status::Active => Ok(account),
+        account::Status::Suspended => Err(ApiError::unauthorized("Account is suspended")),
+    }
+}
+
+fn account_id_of_path(request: &HttpRequest) -> ApiResult<i64> {
+    request.match_info().get("account_id").and_then(|id| id.parse().ok()).ok_or_else(ApiError::not_found)
+}
+
+/// The `api_access_token` of a request: a header in either spelling, or the query.
+pub fn access_token(request: &HttpRequest) -> Option<String> {
     let named = ["api_access_token", "api-access-token"].iter().find_map(|name| request.headers().get(*name));
     let from_header = named.and_then(|value| value.to_str().ok()).map(str::to_owned);
     let from_query = || {

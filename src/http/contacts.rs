@@ -5,6 +5,7 @@ use super::contact_avatar::{self, Picture};
 use super::error::{ApiError, ApiResult};
 use super::idempotency::Claim;
 use super::inboxes::living;
+use super::worker::Sees;
 use super::{fields, render, views};
 use actix_web::{HttpResponse, web};
 use actors::contacts::{Update, Wanted};
@@ -397,8 +398,8 @@ pub fn identity_refusal(error: StoreError) -> ApiError {
 ///
 /// # Errors
 /// 404.
-pub async fn of_account(handles: &Handles, agent: &Agent, id: i64) -> ApiResult<contact::Model> {
-    let found = contact::Entity::find_by_id(id).filter(contact::Column::AccountId.eq(agent.account.id)).one(&handles.db.read).await?;
+pub async fn of_account(handles: &Handles, caller: &impl Sees, id: i64) -> ApiResult<contact::Model> {
+    let found = contact::Entity::find_by_id(id).filter(contact::Column::AccountId.eq(caller.account_id())).one(&handles.db.read).await?;
     found.ok_or_else(ApiError::not_found)
 }
 

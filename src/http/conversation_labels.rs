@@ -1,10 +1,10 @@
 //! The labels of a conversation.
-use super::auth::Agent;
 use super::body::{Body, Request};
 use super::conversations::change;
 use super::error::{ApiError, ApiResult};
 use super::fields;
 use super::scope::find;
+use super::worker::Worker;
 use actix_web::{HttpResponse, web};
 use actors::conversation::rules::{Change, LabelEdit, labels_of};
 use actors::system::Handles;
@@ -30,8 +30,8 @@ impl Request for Labels {}
 
 /// The labels that it has.
 #[utoipa::path(get, path = "", tag = "Conversations", responses((status = 200, description = "payload: titles")))]
-pub async fn list(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
-    let id = find(&handles, &agent, path.1).await?.address.conversation_id;
+pub async fn list(handles: web::Data<Handles>, worker: Worker, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
+    let id = find(&handles, &worker, path.1).await?.address.conversation_id;
     let row = conversation::Entity::find_by_id(id).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
     Ok(HttpResponse::Ok().json(json!({ "payload": row.labels })))
 }
@@ -40,12 +40,12 @@ pub async fn list(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i6
 #[utoipa::path(post, path = "", tag = "Conversations", request_body = Labels, responses((status = 200, description = "payload: titles"), (status = 422, description = "a title is wrong")))]
 pub async fn replace(
     handles: web::Data<Handles>,
-    agent: Agent,
+    worker: Worker,
     path: web::Path<(i64, i64)>,
     body: Body<Labels>,
 ) -> ApiResult<HttpResponse> {
     let titles = checked(body.value.labels)?;
-    let recorded = change(&handles, &agent, path.1, Change::Labels(LabelEdit::Replace(titles))).await?;
+    let recorded = change(&handles, &worker, path.1, Change::Labels(LabelEdit::Replace(titles))).await?;
     let conversation = recorded.conversation.ok_or_else(ApiError::not_found)?;
     Ok(HttpResponse::Ok().json(json!({ "payload": labels_of(&conversation) })))
 }

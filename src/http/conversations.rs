@@ -7,13 +7,14 @@ use super::idempotency::Claim;
 use super::inboxes::living;
 use super::messages::{self, MessageFields};
 use super::scope::{Found, find};
-use super::{contacts, fields, render, views};
+use super::worker::{Sees, Worker, Works};
+use super::{contacts, fields, notifications, render, views};
 use actix_web::{HttpResponse, web};
 use actors::addresses::Address;
 use actors::catalog::Inbox;
 use actors::conversation::rules::Change;
 use actors::conversation::{Command, Open};
-use actors::message::{Key, Sender, TeamCard, UserCard};
+use actors::message::{Key, TeamCard, UserCard};
 use actors::store::Recorded;
 use actors::system::Handles;
 use actors::wire::iso_or_null;
@@ -113,8 +114,8 @@ fn sorted(found: sea_orm::Select<conversation::Entity>, sort: Option<&str>) -> s
 
 /// One conversation.
 #[utoipa::path(get, path = "", tag = "Conversations", responses((status = 200, description = "the conversation"), (status = 404, description = "no such conversation")))]
-pub async fn show(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
-    let found = find(&handles, &agent, path.1).await?;
+pub async fn show(handles: web::Data<Handles>, worker: Worker, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
+    let found = find(&handles, &worker, path.1).await?;
     answer(&handles, found.address.conversation_id).await
 }
 
@@ -148,26 +149,26 @@ impl Request for NewConversation {}
 
 /// Opens a conversation; in an inbox that keeps to a single one, the contact's last is the answer.
 #[utoipa::path(post, path = "", tag = "Conversations", request_body = NewConversation, responses((status = 200, description = "the conversation"), (status = 422, description = "a field is wrong")))]
-pub async fn create(handles: web::Data<Handles>, agent: Agent, claim: Claim, body: Body<NewConversation>) -> ApiResult<HttpResponse> {
+pub async fn create(handles: web::Data<Handles>, worker: Worker, claim: Claim, body: Body<NewConversation>) -> ApiResult<HttpResponse> {
     let new = body.value;
-    let (inbox, source_id) = identity(&handles, &agent, &new).await?;
+    let (inbox, source_id) = identity(&handles, &worker, &new).await?;
     if let Some(made) = claim.made {
-        return answer_made(&handles, &agent, made).await;
+        return answer_made(&handles, &worker, made).await;
     }
     let assignee = match new.assignee_id {
         Some(id) => Some(assignable(&handles, &inbox, id)?.id),
         None => None,
     };
     let team = match new.team_id {
-        Some(id) => Some(team(&handles, &agent, id)?.id),
+        Some(id) => Some(team(&handles, &worker, id)?.id),
         None => None,
     };
     let first = match new.message {
-        Some(message) => Some((Sender::User(agent.card()), messages::draft(&handles, &agent, message, body.files).await?)),
+        Some(message) => Some((worker.sender(), messages::draft(&handles, &worker, message, body.files).await?)),
         None => None,
     };
     let open = Open {
-        by: agent.by(),
+        by: worker.by(),
         status: new.status,
         snoozed_until: new.snoozed_until,
         assignee_id: assignee,
@@ -187,17 +188,17 @@ pub async fn create(handles: web::Data<Handles>, agent: Agent, claim: Claim, bod
 ///
 /// # Errors
 /// 422.
-pub fn team(handles: &Handles, agent: &Agent, id: i64) -> ApiResult<TeamCard> {
-    let team = handles.catalog.now().team(id).filter(|team| team.row.account_id == agent.account.id).map(|team| team.card());
+pub fn team(handles: &Handles, caller: &impl Sees, id: i64) -> ApiResult<TeamCard> {
+    let team = handles.catalog.now().team(id).filter(|team| team.row.account_id == caller.account_id()).map(|team| team.card());
     team.ok_or_else(|| ApiError::invalid("team_id", format!("team_id: there is no team {id}")))
 }
 
 /// In whose name, and in which inbox, a conversation is opened: by source id, or by contact and inbox.
-async fn identity(handles: &Handles, agent: &Agent, new: &NewConversation) -> ApiResult<(Arc<Inbox>, String)> {
+async fn identity(handles: &Handles, caller: &impl Sees, new: &NewConversation) -> ApiResult<(Arc<Inbox>, String)> {
     if let Some(contact_id) = new.contact_id {
-        let contact = contacts::of_account(handles, agent, contact_id).await?;
+        let contact = contacts::of_account(handles, caller, contact_id).await?;
         let inbox_id = new.inbox_id.ok_or_else(|| ApiError::invalid("inbox_id", "inbox_id is missing"))?;
-        let inbox = living(agent.visible_inbox(inbox_id)?)?;
+        let inbox = living(caller.visible_inbox(inbox_id)?)?;
         let added = handles.contacts.add_identity(&inbox, contact, new.source_id.clone().filter(|id| !id.is_empty())).await;
         let recorded = added.map_err(contacts::identity_refusal)?;
         let identity = recorded.contact_inbox.ok_or_else(ApiError::not_found)?;
@@ -206,19 +207,19 @@ async fn identity(handles: &Handles, agent: &Agent, new: &NewConversation) -> Ap
     let source_id = new.source_id.clone().filter(|id| !id.is_empty());
     let source_id = source_id.ok_or_else(|| ApiError::invalid("source_id", "source_id, or contact_id with inbox_id, is missing"))?;
     let mut found = contact_inbox::Entity::find().filter(contact_inbox::Column::SourceId.eq(&source_id));
-    let of_account: Vec<i64> = handles.catalog.now().inboxes_of(agent.account.id).into_iter().map(|inbox| inbox.row.id).collect();
+    let of_account: Vec<i64> = handles.catalog.now().inboxes_of(caller.account_id()).into_iter().map(|inbox| inbox.row.id).collect();
     found = match new.inbox_id {
         Some(inbox_id) => found.filter(contact_inbox::Column::InboxId.eq(inbox_id)),
         None => found.filter(contact_inbox::Column::InboxId.is_in(of_account)),
     };
     let row = found.one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
-    Ok((living(agent.visible_inbox(row.inbox_id)?)?, source_id))
+    Ok((living(caller.visible_inbox(row.inbox_id)?)?, source_id))
 }
 
-async fn answer_made(handles: &Handles, agent: &Agent, made: i64) -> ApiResult<HttpResponse> {
+async fn answer_made(handles: &Handles, caller: &impl Sees, made: i64) -> ApiResult<HttpResponse> {
     // The row that was made is the first message's, where there was one.
-    let of_message = entity::message::Entity::find_by_id(made).filter(entity::message::Column::AccountId.eq(agent.account.id));
-    let conversation = conversation::Entity::find_by_id(made).filter(conversation::Column::AccountId.eq(agent.account.id));
+    let of_message = entity::message::Entity::find_by_id(made).filter(entity::message::Column::AccountId.eq(caller.account_id()));
+    let conversation = conversation::Entity::find_by_id(made).filter(conversation::Column::AccountId.eq(caller.account_id()));
     let id = match conversation.one(&handles.db.read).await? {
         Some(found) => found.id,
         None => of_message.one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?.conversation_id,
@@ -241,12 +242,12 @@ impl Request for StatusFields {}
 #[utoipa::path(post, path = "", tag = "Conversations", request_body = StatusFields, responses((status = 200, description = "payload: success, conversation_id, current_status")))]
 pub async fn toggle_status(
     handles: web::Data<Handles>,
-    agent: Agent,
+    worker: Worker,
     path: web::Path<(i64, i64)>,
     body: Body<StatusFields>,
 ) -> ApiResult<HttpResponse> {
     let StatusFields { status, snoozed_until } = body.value;
-    let recorded = change(&handles, &agent, path.1, Change::Status { status, snoozed_until }).await?;
+    let recorded = change(&handles, &worker, path.1, Change::Status { status, snoozed_until }).await?;
     let conversation = recorded.conversation.ok_or_else(ApiError::not_found)?;
     Ok(HttpResponse::Ok().json(json!({
         "meta": {},
@@ -279,11 +280,11 @@ fn priority<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<
 #[utoipa::path(post, path = "", tag = "Conversations", request_body = PriorityFields, responses((status = 200, description = "set")))]
 pub async fn toggle_priority(
     handles: web::Data<Handles>,
-    agent: Agent,
+    worker: Worker,
     path: web::Path<(i64, i64)>,
     body: Body<PriorityFields>,
 ) -> ApiResult<HttpResponse> {
-    change(&handles, &agent, path.1, Change::Priority(body.value.priority)).await?;
+    change(&handles, &worker, path.1, Change::Priority(body.value.priority)).await?;
     Ok(HttpResponse::Ok().finish())
 }
 
@@ -291,11 +292,11 @@ pub async fn toggle_priority(
 #[utoipa::path(patch, path = "", tag = "Conversations", request_body = PriorityFields, responses((status = 200, description = "the conversation")))]
 pub async fn update(
     handles: web::Data<Handles>,
-    agent: Agent,
+    worker: Worker,
     path: web::Path<(i64, i64)>,
     body: Body<PriorityFields>,
 ) -> ApiResult<HttpResponse> {
-    let recorded = change(&handles, &agent, path.1, Change::Priority(body.value.priority)).await?;
+    let recorded = change(&handles, &worker, path.1, Change::Priority(body.value.priority)).await?;
     answer(&handles, recorded.conversation.ok_or_else(ApiError::not_found)?.id).await
 }
 
@@ -319,33 +320,33 @@ impl Request for Assignment {}
 #[utoipa::path(post, path = "", tag = "Conversations", request_body = Assignment, responses((status = 200, description = "the agent, bot or team, or null")))]
 pub async fn assign(
     handles: web::Data<Handles>,
-    agent: Agent,
+    worker: Worker,
     path: web::Path<(i64, i64)>,
     body: Body<Assignment>,
 ) -> ApiResult<HttpResponse> {
-    let found = find(&handles, &agent, path.1).await?;
+    let found = find(&handles, &worker, path.1).await?;
     let catalog = handles.catalog.now();
     let (change, shown) = match (body.value.assignee_id, body.value.team_id) {
         (Some(Some(id)), _) if body.value.assignee_type.as_deref() == Some("AgentBot") => {
-            let bot = catalog.bot(id).filter(|bot| bot.serves(agent.account.id));
+            let bot = catalog.bot(id).filter(|bot| bot.serves(worker.account_id()));
             let bot = bot.ok_or_else(|| ApiError::invalid("assignee_id", format!("assignee_id: there is no bot {id}")))?;
             (Change::AssigneeBot(bot.card()), render::slim_bot(bot))
         }
         // An id that names nobody takes the conversation from whoever has it (contract, section 2, Conversations).
-        (Some(id), _) => match id.and_then(|id| catalog.user(id)).filter(|user| user.place(agent.account.id).is_some()) {
+        (Some(id), _) => match id.and_then(|id| catalog.user(id)).filter(|user| user.place(worker.account_id()).is_some()) {
             Some(user) => {
                 let card = assignable(&handles, &found.inbox, user.row.id)?;
-                (Change::Assignee(Some(card)), render::agent(&handles, user, agent.account.id))
+                (Change::Assignee(Some(card)), render::agent(&handles, user, worker.account_id()))
             }
             None => (Change::Assignee(None), Value::Null),
         },
-        (None, Some(id)) => match id.and_then(|id| catalog.team(id)).filter(|team| team.row.account_id == agent.account.id) {
+        (None, Some(id)) => match id.and_then(|id| catalog.team(id)).filter(|team| team.row.account_id == worker.account_id()) {
             Some(team) => (Change::Team(Some(team.card())), render::team_row(team)),
             None => (Change::Team(None), Value::Null),
         },
         (None, None) => return Err(ApiError::invalid("assignee_id", "assignee_id or team_id is missing")),
     };
-    tell_change(&handles, &agent, found.address, change).await?;
+    tell_change(&handles, &worker, found.address, change).await?;
     Ok(HttpResponse::Ok().json(shown))
 }
 
@@ -362,7 +363,9 @@ pub fn assignable(handles: &Handles, inbox: &Inbox, id: i64) -> ApiResult<UserCa
 #[utoipa::path(post, path = "", tag = "Conversations", responses((status = 200, description = "the conversation")))]
 pub async fn update_last_seen(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
     let recorded = change(&handles, &agent, path.1, Change::SeenByAgent).await?;
-    answer(&handles, recorded.conversation.ok_or_else(ApiError::not_found)?.id).await
+    let id = recorded.conversation.ok_or_else(ApiError::not_found)?.id;
+    notifications::seen(&handles, &agent, id).await?;
+    answer(&handles, id).await
 }
 
 /// Marks it unread again.
@@ -385,11 +388,11 @@ impl Request for CustomAttributes {}
 #[utoipa::path(post, path = "", tag = "Conversations", request_body = CustomAttributes, responses((status = 200, description = "custom_attributes")))]
 pub async fn custom_attributes(
     handles: web::Data<Handles>,
-    agent: Agent,
+    worker: Worker,
     path: web::Path<(i64, i64)>,
     body: Body<CustomAttributes>,
 ) -> ApiResult<HttpResponse> {
-    let recorded = change(&handles, &agent, path.1, Change::CustomAttributes(body.value.custom_attributes)).await?;
+    let recorded = change(&handles, &worker, path.1, Change::CustomAttributes(body.value.custom_attributes)).await?;
     Ok(HttpResponse::Ok()
         .json(json!({ "custom_attributes": recorded.conversation.map(|conversation| conversation.custom_attributes.clone()) })))
 }
@@ -419,14 +422,14 @@ impl Request for Typing {}
 #[utoipa::path(post, path = "", tag = "Conversations", request_body = Typing, responses((status = 200, description = "told")))]
 pub async fn toggle_typing_status(
     handles: web::Data<Handles>,
-    agent: Agent,
+    worker: Worker,
     path: web::Path<(i64, i64)>,
     body: Body<Typing>,
 ) -> ApiResult<HttpResponse> {
-    let Address { conversation_id, key } = find(&handles, &agent, path.1).await?.address;
+    let Address { conversation_id, key } = find(&handles, &worker, path.1).await?.address;
     let typing = Command::Typing {
         conversation_id,
-        who: Sender::User(agent.card()),
+        who: worker.sender(),
         is_typing: body.value.typing_status == OnOff::On,
         is_private: body.value.is_private.unwrap_or(false),
     };
@@ -470,17 +473,17 @@ pub async fn set_muted(handles: &Handles, agent: &Agent, found: &Found, muted: b
 ///
 /// # Errors
 /// 404, and what refuses the change.
-pub async fn change(handles: &Handles, agent: &Agent, display_id: i64, change: Change) -> ApiResult<Recorded> {
-    let found = find(handles, agent, display_id).await?;
-    tell_change(handles, agent, found.address, change).await
+pub async fn change(handles: &Handles, caller: &impl Works, display_id: i64, change: Change) -> ApiResult<Recorded> {
+    let found = find(handles, caller, display_id).await?;
+    tell_change(handles, caller, found.address, change).await
 }
 
 /// Changes a conversation that was found.
 ///
 /// # Errors
 /// What refuses the change.
-pub async fn tell_change(handles: &Handles, agent: &Agent, address: Address, change: Change) -> ApiResult<Recorded> {
-    tell(handles, address.key, Command::Change { conversation_id: address.conversation_id, by: agent.by(), change }).await
+pub async fn tell_change(handles: &Handles, caller: &impl Works, address: Address, change: Change) -> ApiResult<Recorded> {
+    tell(handles, address.key, Command::Change { conversation_id: address.conversation_id, by: caller.by(), change }).await
 }
 
 async fn answer(handles: &Handles, conversation_id: i64) -> ApiResult<HttpResponse> {

@@ -5,6 +5,7 @@ use super::body::{Body, Request, UploadedFile};
 use super::error::{ApiError, ApiResult};
 use super::idempotency::Claim;
 use super::scope::{Found, find};
+use super::worker::{Sees, Worker};
 use super::{direct_uploads, fields, message_items, render, views};
 use actix_web::{HttpResponse, web};
 use actors::conversation::rules::{ATTACHMENTS_LIMIT, CONTENT_LIMIT};
@@ -157,25 +158,25 @@ pub async fn list(
 #[utoipa::path(post, path = "", tag = "Messages", request_body = MessageFields, responses((status = 200, description = "the message"), (status = 422, description = "a field is wrong, or the rules forbid it")))]
 pub async fn create(
     handles: web::Data<Handles>,
-    agent: Agent,
+    worker: Worker,
     path: web::Path<(i64, i64)>,
     claim: Claim,
     body: Body<MessageFields>,
 ) -> ApiResult<HttpResponse> {
-    let Found { address, inbox } = find(&handles, &agent, path.1).await?;
+    let Found { address, inbox } = find(&handles, &worker, path.1).await?;
     if let Some(made) = claim.made {
         return answer(&handles, address.conversation_id, made, path.1).await;
     }
     let fields = body.value;
     let command = match fields.message_type.as_deref() {
         None | Some("outgoing" | "") => {
-            let sender = sender(&handles, &agent, &fields)?;
-            let mut draft = draft(&handles, &agent, fields, body.files).await?;
+            let sender = sender(&handles, &worker, &fields)?;
+            let mut draft = draft(&handles, &worker, fields, body.files).await?;
             refer(&handles, address.conversation_id, &mut draft).await?;
             Command::Say(Box::new(Say { conversation_id: address.conversation_id, sender, draft, claim: claim.id }))
         }
         Some("incoming") if inbox.settings.kind() == "api" => {
-            let incoming = incoming(draft(&handles, &agent, fields, body.files).await?, address.conversation_id, claim.id);
+            let incoming = incoming(draft(&handles, &worker, fields, body.files).await?, address.conversation_id, claim.id);
             Command::Deliver(Box::new(incoming))
         }
         Some("incoming") => return Err(ApiError::unprocessable("Incoming messages are only allowed in Api inboxes")),
@@ -187,11 +188,11 @@ pub async fn create(
 }
 
 /// Who says it: the caller, or a bot that it names.
-fn sender(handles: &Handles, agent: &Agent, fields: &MessageFields) -> ApiResult<Sender> {
+fn sender(handles: &Handles, worker: &Worker, fields: &MessageFields) -> ApiResult<Sender> {
     let Some(id) = fields.sender_id.filter(|_| fields.sender_type.as_deref() == Some("AgentBot")) else {
-        return Ok(Sender::User(agent.card()));
+        return Ok(worker.sender());
     };
-    let bot = handles.catalog.now().bot(id).filter(|bot| bot.serves(agent.account.id)).map(|bot| bot.card());
+    let bot = handles.catalog.now().bot(id).filter(|bot| bot.serves(worker.account_id())).map(|bot| bot.card());
     bot.map(Sender::Bot).ok_or_else(|| ApiError::invalid("sender_id", format!("sender_id: there is no bot {id}")))
 }
 
@@ -234,9 +235,9 @@ pub fn incoming(draft: Draft, conversation_id: i64, claim: Option<i64>) -> Incom
 ///
 /// # Errors
 /// 422 naming the field.
-pub async fn draft(handles: &Handles, agent: &Agent, mut fields: MessageFields, files: Vec<UploadedFile>) -> ApiResult<Draft> {
-    let mut named = direct_uploads::named(handles, agent.account.id, &std::mem::take(&mut fields.attachments)).await?;
-    named.extend(uploaded(files, Some(agent.user.row.id)));
+pub async fn draft(handles: &Handles, worker: &Worker, mut fields: MessageFields, files: Vec<UploadedFile>) -> ApiResult<Draft> {
+    let mut named = direct_uploads::named(handles, worker.account_id(), &std::mem::take(&mut fields.attachments)).await?;
+    named.extend(uploaded(files, worker.user_id()));
     draft_of(fields, named)
 }
 

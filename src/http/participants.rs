@@ -38,7 +38,7 @@ pub async fn add(
 ) -> ApiResult<HttpResponse> {
     let found = find(&handles, &agent, path.1).await?;
     let wanted = checked(&found, &body.value.user_ids)?;
-    insert(&handles.db.write, agent.account.id, found.address.conversation_id, wanted).await?;
+    insert(&handles, &handles.db.write, agent.account.id, found.address.conversation_id, wanted).await?;
     answer(&handles, &agent, &found).await
 }
 
@@ -56,7 +56,7 @@ pub async fn replace(
     let transaction = handles.db.write.begin().await?;
     let gone = participant::Entity::delete_many().filter(participant::Column::ConversationId.eq(id));
     gone.filter(participant::Column::UserId.is_not_in(wanted.iter().copied())).exec(&transaction).await?;
-    insert(&transaction, agent.account.id, id, wanted).await?;
+    insert(&handles, &transaction, agent.account.id, id, wanted).await?;
     transaction.commit().await?;
     answer(&handles, &agent, &found).await
 }
@@ -82,7 +82,14 @@ pub async fn remove(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn insert(db: &impl ConnectionTrait, account_id: i64, conversation_id: i64, user_ids: Vec<i64>) -> Result<(), DbErr> {
+pub async fn insert(
+    handles: &Handles,
+    db: &impl ConnectionTrait,
+    account_id: i64,
+    conversation_id: i64,
+    user_ids: Vec<i64>,
+) -> Result<(), DbErr> {
+    handles.participants.note(conversation_id);
     let now = entity::now();
     let rows: Vec<_> = user_ids
         .into_iter()

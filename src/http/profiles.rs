@@ -4,12 +4,13 @@ use super::body::{Body, Request};
 use super::client::{self, ClientContact};
 use super::error::{ApiError, ApiResult};
 use super::{fields, render, uploads};
-use crate::password;
+use crate::{password, tokens};
 use actix_web::{HttpResponse, web};
-use actors::secret::{hash, random_token};
+use actors::secret::random_token;
 use actors::system::Handles;
+use entity::access_token::OwnerType;
 use entity::account_user::{self, Availability};
-use entity::{access_token, session, user};
+use entity::{session, user};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, TransactionTrait};
 use serde::Deserialize;
@@ -229,14 +230,7 @@ pub async fn set_active_account(handles: web::Data<Handles>, caller: Caller, bod
 /// Replaces the access token; the old one is void at once.
 #[utoipa::path(post, path = "", tag = "Profile", responses((status = 200, description = "the user with the new token")))]
 pub async fn reset_access_token(handles: web::Data<Handles>, caller: Caller) -> ApiResult<HttpResponse> {
-    let token = random_token();
-    access_token::Entity::update_many()
-        .col_expr(access_token::Column::TokenHash, Expr::value(hash(&token)))
-        .col_expr(access_token::Column::TokenSealed, Expr::value(handles.vault.seal(render::ACCESS_TOKEN, &token)))
-        .filter(access_token::Column::OwnerType.eq(access_token::OwnerType::User))
-        .filter(access_token::Column::OwnerId.eq(caller.user.row.id))
-        .exec(&handles.db.write)
-        .await?;
+    tokens::replace(&handles.db.write, &handles.vault, OwnerType::User, caller.user.row.id).await?;
     answer(&handles, caller.user.row.id).await
 }
 

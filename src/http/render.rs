@@ -1,5 +1,6 @@
 //! The forms of REST answers (contract, sections 1 and 2). What they share with websockets is in `actors::wire`.
 use super::views::ShownConversation;
+use crate::tokens;
 use actors::catalog::{Bot, Inbox, Snapshot, Team, User, Webhook};
 use actors::channel::ChannelSettings;
 use actors::event::MessageView;
@@ -48,10 +49,9 @@ const FEATURES: &[&str] = &[
 pub fn profile(handles: &Handles, user: &User) -> Value {
     let catalog = handles.catalog.now();
     let current = user.places.iter().max_by_key(|place| place.active_at);
-    let token = user.token_sealed.as_deref().and_then(|sealed| handles.vault.open(ACCESS_TOKEN, sealed).ok());
     let places = user.places.iter().filter_map(|place| Some(place_in_account(handles, catalog.account(place.account_id)?, place)));
     let mut shown = json!({
-        "access_token": token.as_ref().map(|token| token.expose()),
+        "access_token": tokens::shown(&handles.vault, user.token_sealed.as_deref()),
         "account_id": current.map(|place| place.account_id),
         "available_name": user.row.available_name(),
         "avatar_url": user.avatar_url,
@@ -74,9 +74,6 @@ pub fn profile(handles: &Handles, user: &User) -> Value {
     }
     shown
 }
-
-/// The context under which access tokens are sealed.
-pub const ACCESS_TOKEN: &str = "access_tokens.token";
 
 fn place_in_account(handles: &Handles, account: &account::Model, place: &account_user::Model) -> Value {
     json!({

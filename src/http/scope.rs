@@ -1,6 +1,6 @@
 //! Finds a conversation by the number people see, if it is the caller's to see. A number asked for before costs no reading.
-use super::auth::Agent;
 use super::error::{ApiError, ApiResult};
+use super::worker::Sees;
 use actors::addresses::Address;
 use actors::catalog::Inbox;
 use actors::message::Key;
@@ -21,16 +21,14 @@ pub struct Found {
 ///
 /// # Errors
 /// 404.
-pub async fn find(handles: &Handles, agent: &Agent, display_id: i64) -> ApiResult<Found> {
-    let address = address(handles, agent.account.id, display_id).await?;
-    if let Ok(inbox) = agent.visible_inbox(address.key.inbox_id) {
+pub async fn find(handles: &Handles, caller: &impl Sees, display_id: i64) -> ApiResult<Found> {
+    let address = address(handles, caller.account_id(), display_id).await?;
+    if let Ok(inbox) = caller.visible_inbox(address.key.inbox_id) {
         return Ok(Found { address, inbox });
     }
-    // A team's conversation is its members' to see, whatever inbox it came by (contract, section 0, Roles).
     let row = conversation::Entity::find_by_id(address.conversation_id).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
     let catalog = handles.catalog.now();
-    let team = row.team_id.and_then(|id| catalog.team(id)).filter(|team| team.members.contains(&agent.user.row.id));
-    let inbox = team.and_then(|_| catalog.inbox(address.key.inbox_id)).filter(|inbox| !inbox.is_deleted());
+    let inbox = catalog.inbox(address.key.inbox_id).filter(|inbox| !inbox.is_deleted() && caller.has(&row));
     Ok(Found { inbox: inbox.cloned().ok_or_else(ApiError::not_found)?, address })
 }
 

@@ -2,7 +2,7 @@
 use super::auth::{Caller, remote_address};
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
-use super::{audit, fields, render};
+use super::{audit, fields, platform_users, render};
 use crate::password;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -33,6 +33,9 @@ pub struct SignIn {
     /// Ends all sessions first.
     #[serde(default, deserialize_with = "fields::flag")]
     revoke_all_sessions: Option<bool>,
+    /// From a link that a platform app gave; stands for the password, once.
+    #[serde(default, deserialize_with = "fields::text")]
+    sso_auth_token: Option<String>,
 }
 
 impl Request for SignIn {}
@@ -40,11 +43,15 @@ impl Request for SignIn {}
 /// Starts a session.
 #[utoipa::path(post, path = "", tag = "Sessions", request_body = SignIn, responses((status = 200, description = "the user; session headers access-token, client, uid, expiry"), (status = 401, description = "wrong credentials")))]
 pub async fn sign_in(request: HttpRequest, handles: web::Data<Handles>, body: Body<SignIn>) -> ApiResult<HttpResponse> {
-    let SignIn { email, password, revoke_session_id, revoke_all_sessions } = body.value;
+    let SignIn { email, password, revoke_session_id, revoke_all_sessions, sso_auth_token } = body.value;
     let user = handles.catalog.now().user_by_email(&email.trim().to_lowercase()).cloned();
     // An unknown address takes as long as a wrong password.
     let stored = user.as_ref().and_then(|user| user.row.password_hash.clone());
-    let is_right = password::verify(password, stored).await;
+    let is_right = match (sso_auth_token.filter(|token| !token.is_empty()), &user) {
+        (Some(token), Some(user)) => platform_users::take_link(&handles, user.row.id, &token).await?,
+        (Some(_), None) => false,
+        (None, _) => password::verify(password, stored).await,
+    };
     let Some(user) = user.filter(|_| is_right) else {
         let words = "Invalid login credentials. Please try again.";
         return Ok(HttpResponse::Unauthorized().json(json!({ "success": false, "errors": [words] })));

@@ -1,11 +1,11 @@
 //! Reads rows with what belongs to them, for answers: a constant number of statements per page, whatever is on it.
 use super::error::ApiResult;
 use actors::conversation::rules;
-use actors::event::{ConversationView, InboxCard, MessageView};
+use actors::event::{ConversationView, InboxCard, MessageView, NotificationView};
 use actors::message::Sender;
 use actors::system::Handles;
 use entity::message::SenderType;
-use entity::{attachment, contact, contact_inbox, conversation, message};
+use entity::{attachment, contact, contact_inbox, conversation, message, notification};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -109,6 +109,34 @@ pub async fn messages(handles: &Handles, rows: Vec<message::Model>) -> ApiResult
             _ => None,
         };
         MessageView { attachments: attachments.remove(&row.id).unwrap_or_default(), sender, echo_id: None, message: row }
+    });
+    Ok(shown.collect())
+}
+
+/// Notifications with what they are about, in the order given; those of conversations that are gone are left out.
+///
+/// # Errors
+/// If the database fails.
+pub async fn notifications(handles: &Handles, rows: Vec<notification::Model>) -> ApiResult<Vec<NotificationView>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let db = &handles.db.read;
+    let about: HashSet<i64> = rows.iter().map(|row| row.conversation_id).collect();
+    let about = conversation::Entity::find().filter(conversation::Column::Id.is_in(about)).all(db).await?;
+    let about: HashMap<i64, ConversationView> =
+        conversations(handles, about).await?.into_iter().map(|shown| (shown.view.conversation.id, shown.view)).collect();
+    let said = message::Entity::find().filter(message::Column::Id.is_in(rows.iter().filter_map(|row| row.message_id))).all(db).await?;
+    let said: HashMap<i64, MessageView> = messages(handles, said).await?.into_iter().map(|view| (view.message.id, view)).collect();
+    let catalog = handles.catalog.now();
+    let shown = rows.into_iter().filter_map(|row| {
+        Some(NotificationView {
+            conversation: about.get(&row.conversation_id)?.clone(),
+            message: row.message_id.and_then(|id| said.get(&id)).cloned(),
+            performer: row.performer_id.and_then(|id| catalog.user(id)).map(|user| user.card()),
+            user: catalog.user(row.user_id)?.card(),
+            notification: row,
+        })
     });
     Ok(shown.collect())
 }

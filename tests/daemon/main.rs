@@ -10,6 +10,7 @@ mod mail_servers;
 
 mod account;
 mod agents;
+mod agent_bots;
 mod api_channel;
 mod api_conversations;
 mod api_messages;
@@ -33,7 +34,9 @@ mod identity;
 mod inbox_settings;
 mod inboxes;
 mod labels;
+mod notifications;
 mod operation;
+mod platform;
 mod race;
 mod realtime;
 mod reload;

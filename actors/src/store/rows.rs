@@ -5,7 +5,7 @@ use crate::event::{Event, MessageView};
 use entity::message::MessageStatus;
 use entity::{
     account, attachment, blob, contact, contact_inbox, conversation, conversation_label, delivery, delivery_attempt, event, id_mark,
-    idempotency_key, message, outgoing,
+    idempotency_key, message, notification, outgoing,
 };
 use sea_orm::sea_query::{Expr, ExprTrait, IntoIden, OnConflict, Query, TableRef, ValueTuple};
 use sea_orm::{
@@ -26,6 +26,7 @@ pub struct Ids {
     event: i64,
     delivery: i64,
     attempt: i64,
+    notification: i64,
 }
 
 impl Ids {
@@ -40,6 +41,7 @@ impl Ids {
             event: highest::<event::Entity>(db, event::Column::Id).await?,
             delivery: highest::<delivery::Entity>(db, delivery::Column::Id).await?,
             attempt: highest::<delivery_attempt::Entity>(db, delivery_attempt::Column::Id).await?,
+            notification: highest::<notification::Entity>(db, notification::Column::Id).await?,
         };
         let marks: HashMap<String, i64> =
             id_mark::Entity::find().all(db).await?.into_iter().map(|mark| (mark.name, mark.last_id)).collect();
@@ -71,6 +73,11 @@ impl Ids {
     /// The next event.
     pub fn event(&mut self) -> i64 {
         next(&mut self.event)
+    }
+
+    /// The next notification.
+    pub fn notification(&mut self) -> i64 {
+        next(&mut self.notification)
     }
 
     /// The next delivery.
@@ -509,7 +516,8 @@ pub async fn stored_before(db: &impl ConnectionTrait, record: Record) -> Result<
     Ok(recorded)
 }
 
-async fn insert<E>(db: &impl ConnectionTrait, rows: Vec<E::Model>) -> Result<(), DbErr>
+/// Inserts rows with all their columns.
+pub async fn insert<E>(db: &impl ConnectionTrait, rows: Vec<E::Model>) -> Result<(), DbErr>
 where
     E: EntityTrait,
     E::Model: IntoActiveModel<E::ActiveModel>,

@@ -20,6 +20,8 @@ pub enum Change {
     Assignee(Option<UserCard>),
     /// To this bot; then it is no agent's.
     AssigneeBot(BotCard),
+    /// For people, if it still waits for a bot: the bot cannot be reached.
+    WithoutBot,
     /// To this team, or to none.
     Team(Option<TeamCard>),
     /// The labels it has.
@@ -128,6 +130,13 @@ pub fn after_change(before: &conversation::Model, change: &Change, by: &By, now:
             after.assignee_agent_bot_id = Some(bot.id);
             if after.assignee_agent_bot_id != before.assignee_agent_bot_id {
                 said = Some(format!("Assigned to {} by {}", bot.name, who.unwrap_or("the system")));
+            }
+        }
+        Change::WithoutBot => {
+            if before.status == Status::Pending {
+                after.status = Status::Open;
+                after.assignee_agent_bot_id = None;
+                said = Some("Conversation was opened by the system: its bot cannot be reached".into());
             }
         }
         Change::Team(team) => {

@@ -1,0 +1,189 @@
+//! Removes accounts and users with what belongs to them. First nobody works there any more, then the rows go in one
+//! transaction: interrupted anywhere, the same removal asked for again finishes it.
+use crate::http::ask::{ask, tell};
+use crate::http::error::{ApiError, ApiResult};
+use crate::http::scope::address;
+use crate::tokens;
+use actors::catalog::User;
+use actors::conversation::Command;
+use actors::conversation::rules::{By, Change};
+use actors::supervisor::Reconcile;
+use actors::system::Handles;
+use entity::access_token::OwnerType;
+use entity::conversation::{self, Status};
+use entity::{account, account_user, blob, inbox, inbox_member, team, team_member};
+use sea_orm::sea_query::{Expr, Query};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, TransactionTrait};
+
+/// Removes an account with everything in it.
+///
+/// # Errors
+/// If the database fails; it is suspended then.
+pub async fn remove_account(handles: &Handles, id: i64) -> ApiResult<()> {
+    let transaction = handles.db.write.begin().await?;
+    account::Entity::update_many()
+        .col_expr(account::Column::Status, Expr::value(account::Status::Suspended))
+        .filter(account::Column::Id.eq(id))
+        .exec(&transaction)
+        .await?;
+    inbox::Entity::update_many()
+        .col_expr(inbox::Column::DeletedAt, Expr::value(entity::now()))
+        .filter(inbox::Column::AccountId.eq(id))
+        .exec(&transaction)
+        .await?;
+    transaction.commit().await?;
+    handles.catalog.reload().await?;
+    ask(&handles.supervisor, Reconcile).await?;
+    let transaction = handles.db.write.begin().await?;
+    let files: Vec<String> = blob::Entity::find()
+        .select_only()
+        .column(blob::Column::Key)
+        .filter(blob::Column::AccountId.eq(id))
+        .into_tuple()
+        .all(&transaction)
+        .await?;
+    run(&transaction, OF_ACCOUNT, id).await?;
+    transaction.commit().await?;
+    handles.catalog.reload().await?;
+    for key in files {
+        // Nobody can name the file any more; the store may have it removed by hand.
+        if let Err(error) = handles.files.delete(&key).await {
+            tracing::warn!(account.id = id, file.key = key, %error, "a file of a removed account stays in the store");
+        }
+    }
+    Ok(())
+}
+
+/// Ends a membership: the user leaves the account's inboxes and teams, and whatever waits there is nobody's.
+///
+/// # Errors
+/// If the database fails.
+pub async fn remove_member(handles: &Handles, place: &account_user::Model) -> ApiResult<()> {
+    let inboxes =
+        Query::select().column(inbox::Column::Id).from(inbox::Entity).and_where(inbox::Column::AccountId.eq(place.account_id)).take();
+    let teams = Query::select().column(team::Column::Id).from(team::Entity).and_where(team::Column::AccountId.eq(place.account_id)).take();
+    let transaction = handles.db.write.begin().await?;
+    inbox_member::Entity::delete_many()
+        .filter(inbox_member::Column::UserId.eq(place.user_id))
+        .filter(inbox_member::Column::InboxId.in_subquery(inboxes))
+        .exec(&transaction)
+        .await?;
+    team_member::Entity::delete_many()
+        .filter(team_member::Column::UserId.eq(place.user_id))
+        .filter(team_member::Column::TeamId.in_subquery(teams))
+        .exec(&transaction)
+        .await?;
+    account_user::Entity::delete_by_id(place.id).exec(&transaction).await?;
+    transaction.commit().await?;
+    handles.catalog.reload().await?;
+    unassign(handles, place.account_id, place.user_id).await
+}
+
+/// Removes a user; what it wrote stays.
+///
+/// # Errors
+/// If the database fails.
+pub async fn remove_user(handles: &Handles, user: &User) -> ApiResult<()> {
+    for place in &user.places {
+        remove_member(handles, place).await?;
+    }
+    let id = user.row.id;
+    let transaction = handles.db.write.begin().await?;
+    tokens::remove(&transaction, OwnerType::User, id).await?;
+    run(&transaction, OF_USER, id).await?;
+    transaction.commit().await?;
+    handles.catalog.reload().await?;
+    Ok(())
+}
+
+async fn unassign(handles: &Handles, account_id: i64, user_id: i64) -> ApiResult<()> {
+    let inboxes: Vec<i64> = handles.catalog.now().inboxes_of(account_id).into_iter().map(|inbox| inbox.row.id).collect();
+    let theirs: Vec<i64> = conversation::Entity::find()
+        .select_only()
+        .column(conversation::Column::DisplayId)
+        .filter(conversation::Column::InboxId.is_in(inboxes))
+        .filter(conversation::Column::Status.is_in([Status::Open, Status::Pending, Status::Snoozed]))
+        .filter(conversation::Column::AssigneeId.eq(user_id))
+        .into_tuple()
+        .all(&handles.db.read)
+        .await?;
+    for display_id in theirs {
+        let address = address(handles, account_id, display_id).await?;
+        let (conversation_id, by, change) = (address.conversation_id, By::System, Change::Assignee(None));
+        match tell(handles, address.key, Command::Change { conversation_id, by, change }).await {
+            Err(error) if error.status() == ApiError::not_found().status() => {}
+            told => drop(told?),
+        }
+    }
+    handles.wakes.assignment.notify_one();
+    Ok(())
+}
+
+async fn run(db: &impl ConnectionTrait, statements: &[&str], id: i64) -> Result<(), DbErr> {
+    for statement in statements {
+        db.execute_unprepared(&statement.replace("{id}", &id.to_string())).await?;
+    }
+    Ok(())
+}
+
+/// What belongs to an account: rows before those that they refer to.
+const OF_ACCOUNT: &[&str] = &[
+    "DELETE FROM delivery_attempts WHERE delivery_id IN (SELECT id FROM deliveries WHERE account_id = {id})",
+    "DELETE FROM deliveries WHERE account_id = {id}",
+    "DELETE FROM events WHERE account_id = {id}",
+    "DELETE FROM outgoing WHERE inbox_id IN (SELECT id FROM inboxes WHERE account_id = {id})",
+    "DELETE FROM attachments WHERE account_id = {id}",
+    "DELETE FROM messages WHERE account_id = {id}",
+    "DELETE FROM drafts WHERE conversation_id IN (SELECT id FROM conversations WHERE account_id = {id})",
+    "DELETE FROM participants WHERE account_id = {id}",
+    "DELETE FROM mentions WHERE account_id = {id}",
+    "DELETE FROM notifications WHERE account_id = {id}",
+    "DELETE FROM notification_settings WHERE account_id = {id}",
+    "DELETE FROM conversation_labels WHERE account_id = {id}",
+    "DELETE FROM conversations WHERE account_id = {id}",
+    "DELETE FROM contact_inboxes WHERE inbox_id IN (SELECT id FROM inboxes WHERE account_id = {id})",
+    "DELETE FROM contact_labels WHERE account_id = {id}",
+    "DELETE FROM notes WHERE account_id = {id}",
+    "DELETE FROM contacts WHERE account_id = {id}",
+    "DELETE FROM cursors WHERE inbox_id IN (SELECT id FROM inboxes WHERE account_id = {id})",
+    "DELETE FROM parked_messages WHERE inbox_id IN (SELECT id FROM inboxes WHERE account_id = {id})",
+    "DELETE FROM inbox_members WHERE inbox_id IN (SELECT id FROM inboxes WHERE account_id = {id})",
+    "DELETE FROM inboxes WHERE account_id = {id}",
+    "DELETE FROM team_members WHERE team_id IN (SELECT id FROM teams WHERE account_id = {id})",
+    "DELETE FROM teams WHERE account_id = {id}",
+    "DELETE FROM labels WHERE account_id = {id}",
+    "DELETE FROM canned_responses WHERE account_id = {id}",
+    "DELETE FROM custom_attribute_definitions WHERE account_id = {id}",
+    "DELETE FROM custom_filters WHERE account_id = {id}",
+    "DELETE FROM dashboard_apps WHERE account_id = {id}",
+    "DELETE FROM macros WHERE account_id = {id}",
+    "DELETE FROM webhooks WHERE account_id = {id}",
+    "DELETE FROM access_tokens WHERE owner_type = 1 AND owner_id IN (SELECT id FROM agent_bots WHERE account_id = {id})",
+    "DELETE FROM platform_grants WHERE kind = 2 AND object_id IN (SELECT id FROM agent_bots WHERE account_id = {id})",
+    "DELETE FROM agent_bots WHERE account_id = {id}",
+    "DELETE FROM audit_logs WHERE account_id = {id}",
+    "DELETE FROM mails WHERE account_id = {id}",
+    "DELETE FROM blobs WHERE account_id = {id}",
+    "DELETE FROM account_users WHERE account_id = {id}",
+    "DELETE FROM platform_grants WHERE kind = 0 AND object_id = {id}",
+    "DELETE FROM accounts WHERE id = {id}",
+];
+
+/// What belongs to a user who is no longer a member of any account.
+const OF_USER: &[&str] = &[
+    "DELETE FROM sessions WHERE user_id = {id}",
+    "DELETE FROM sign_in_links WHERE user_id = {id}",
+    "DELETE FROM drafts WHERE user_id = {id}",
+    "DELETE FROM participants WHERE user_id = {id}",
+    "DELETE FROM mentions WHERE user_id = {id}",
+    "DELETE FROM notifications WHERE user_id = {id}",
+    "DELETE FROM notification_settings WHERE user_id = {id}",
+    "DELETE FROM notification_subscriptions WHERE user_id = {id}",
+    "DELETE FROM custom_filters WHERE user_id = {id}",
+    "DELETE FROM macros WHERE visibility = 0 AND created_by_id = {id}",
+    "DELETE FROM inbox_members WHERE user_id = {id}",
+    "DELETE FROM team_members WHERE user_id = {id}",
+    "DELETE FROM account_users WHERE user_id = {id}",
+    "DELETE FROM platform_grants WHERE kind = 1 AND object_id = {id}",
+    "DELETE FROM users WHERE id = {id}",
+];
