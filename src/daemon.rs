@@ -31,7 +31,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// How long, in milliseconds, the peer of a connection may take nothing of what is sent to it.
-const STUCK: u32 = 30_000;
+const STUCK: u32 = 20_000;
 
 /// Whom `create-admin` creates.
 #[derive(Debug)]

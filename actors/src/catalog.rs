@@ -54,7 +54,14 @@ impl Catalog {
     /// See [`CatalogError`].
     pub async fn load(db: Db, vault: Vault, files: Files) -> Result<Self, CatalogError> {
         let first = Snapshot::load(&db, &vault, &files).await?;
-        Ok(Catalog { current: Arc::new(ArcSwap::from_pointee(first)), renewed: watch::Sender::new(()), loading: Arc::default(), db, vault, files })
+        Ok(Catalog {
+            current: Arc::new(ArcSwap::from_pointee(first)),
+            renewed: watch::Sender::new(()),
+            loading: Arc::default(),
+            db,
+            vault,
+            files,
+        })
     }
 
     /// What is so now. Cheap.

@@ -127,10 +127,13 @@ impl Mailbox {
     }
 }
 
+/// Part → socket → mailbox.
+type Parts = HashMap<u64, HashMap<u64, Arc<Mailbox>>>;
+
 /// The mailboxes of all open sockets.
 #[derive(Clone, Default)]
 pub struct Mailboxes {
-    open: Arc<Mutex<HashMap<u64, HashMap<u64, Arc<Mailbox>>>>>,
+    open: Arc<Mutex<Parts>>,
     next_id: Arc<AtomicU64>,
 }
 
@@ -164,7 +167,7 @@ impl Mailboxes {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, HashMap<u64, Arc<Mailbox>>>> {
+    fn lock(&self) -> MutexGuard<'_, Parts> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,11 +14,8 @@ impl MigrationName for Migration {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let log = table("event_log", [given_pk("id")])
-            .col(string("epoch"))
-            .col(big_integer("trimmed_id"))
-            .col(time_null("trimmed_at"))
-            .take();
+        let log =
+            table("event_log", [given_pk("id")]).col(string("epoch")).col(big_integer("trimmed_id")).col(time_null("trimmed_at")).take();
         manager.create_table(log).await
     }
 }

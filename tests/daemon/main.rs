@@ -24,6 +24,8 @@ mod inboxes;
 mod operation;
 mod race;
 mod realtime;
+mod realtime_extended;
+mod realtime_rights;
 mod reload;
 mod s3;
 mod start;

@@ -32,11 +32,7 @@ impl Who {
         let found = contact_inbox::Entity::find().filter(contact_inbox::Column::PubsubToken.eq(&identifier.pubsub_token));
         let Some(identity) = found.one(&handles.db.read).await? else { return Ok(None) };
         let contact = contact::Entity::find_by_id(identity.contact_id).one(&handles.db.read).await?;
-        Ok(contact.map(|contact| Who::Contact {
-            account_id: contact.account_id,
-            contact_id: contact.id,
-            contact_inbox_id: identity.id,
-        }))
+        Ok(contact.map(|contact| Who::Contact { account_id: contact.account_id, contact_id: contact.id, contact_inbox_id: identity.id }))
     }
 
     /// As the hub knows it.
