@@ -16,11 +16,15 @@ use chrono::{DateTime, Utc};
 use entity::contact_inbox;
 use sea_orm::{DbErr, EntityTrait};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// How many rows of the log are read at a time.
 const PAGE: u64 = 100;
+
+/// How often the users of an account are told who is there, at most.
+const PRESENCE_EVERY: Duration = Duration::from_millis(250);
 
 /// Who listens on a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +47,8 @@ pub enum Listener {
 #[derive(Clone)]
 pub struct Hub {
     index: Arc<Mutex<Index>>,
+    /// Accounts whose users are to be told who is there.
+    presence: Arc<Mutex<HashSet<i64>>>,
     mailboxes: Mailboxes,
     catalog: Catalog,
     wire: Wire,
@@ -85,10 +91,10 @@ impl Hub {
     /// Without listeners; `newest` is the newest event of the log.
     pub fn new(catalog: Catalog, wire: Wire, log: EventLog, newest: i64) -> Self {
         let index = Index { subscriptions: HashMap::new(), next_id: 0, newest };
-        Hub { index: Arc::new(Mutex::new(index)), mailboxes: Mailboxes::default(), catalog, wire, log }
+        Hub { index: Arc::new(Mutex::new(index)), presence: Arc::default(), mailboxes: Mailboxes::default(), catalog, wire, log }
     }
 
-    /// Pings the sockets and ends subscriptions of those who may not listen any more; for as long as the daemon runs.
+    /// Pings the sockets, tells who is there, and ends subscriptions of those who may not listen any more; for as long as the daemon runs.
     pub async fn keep_up(self) {
         let mut renewals = self.catalog.renewals();
         let revising = async {
@@ -96,7 +102,14 @@ impl Hub {
                 self.revise();
             }
         };
-        tokio::join!(revising, self.mailboxes.ping());
+        let telling = async {
+            let mut ticks = tokio::time::interval(PRESENCE_EVERY);
+            loop {
+                ticks.tick().await;
+                self.tell_presence();
+            }
+        };
+        tokio::join!(revising, telling, self.mailboxes.ping());
     }
 
     /// A mailbox for a new socket.
@@ -179,10 +192,18 @@ impl Hub {
         self.send(event.id, listeners(&self.catalog.now(), event), || self.render(event));
     }
 
-    /// Tells the users of an account who is there.
+    /// Tells the users of an account who is there, soon: were a thousand told each time that one of them comes, a restart
+    /// would cost a million frames.
     pub fn publish_presence(&self, account_id: i64) {
-        let listeners = users(&self.catalog.now(), account_id);
-        self.send(0, listeners, || self.presence_frame(account_id, true));
+        self.presence.lock().unwrap_or_else(PoisonError::into_inner).insert(account_id);
+    }
+
+    fn tell_presence(&self) {
+        let accounts = std::mem::take(&mut *self.presence.lock().unwrap_or_else(PoisonError::into_inner));
+        for account_id in accounts {
+            let listeners = users(&self.catalog.now(), account_id);
+            self.send(0, listeners, || self.presence_frame(account_id, true));
+        }
     }
 
     /// The frame that says who is there; contacts are told of users only.

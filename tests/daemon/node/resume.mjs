@@ -26,18 +26,23 @@ const cable = createCable(url, {
   reconnectStrategy: () => reconnectAfter,
   logLevel: "error",
 });
-const channel = new RoomChannel(JSON.parse(parameters));
 let last;
 
+// Cut off while it subscribes, the client (1.1.7) closes the channel without a reason; it keeps the place in the log.
+const subscribe = () => {
+  const channel = new RoomChannel(JSON.parse(parameters));
+  channel.on("connect", () => print({ subscribed: true }));
+  channel.on("info", ({ type }) => print({ info: type }));
+  channel.on("close", (error) => (error ? end(1, { closed: String(error) }) : setImmediate(subscribe)));
+  channel.on("message", (message, meta) => {
+    const { id, content } = message.data;
+    print({ event: message.event, id, content, meta });
+    clearTimeout(last);
+    if (content === lastContent) last = setTimeout(() => end(0, { done: true }), quiet);
+  });
+  cable.subscribe(channel);
+};
+
 cable.on("connect", ({ reconnect }) => print({ connect: reconnect }));
-channel.on("connect", () => print({ subscribed: true }));
-channel.on("info", ({ type }) => print({ info: type }));
-channel.on("close", (error) => end(1, { closed: String(error) }));
-channel.on("message", (message, meta) => {
-  const { id, content } = message.data;
-  print({ event: message.event, id, content, meta });
-  clearTimeout(last);
-  if (content === lastContent) last = setTimeout(() => end(0, { done: true }), quiet);
-});
-cable.subscribe(channel);
+subscribe();
 setTimeout(() => end(1, { late: true }), deadline);
