@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use entity::account_user::{Availability, Role};
 use futures_util::{SinkExt, StreamExt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sea_orm::{ActiveValue, EntityTrait, IntoActiveModel, TransactionTrait};
+use sea_orm::{ActiveModelTrait, ActiveValue, EntityTrait, IntoActiveModel, TransactionTrait};
 use serde_json::json;
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader};

@@ -26,7 +26,8 @@ const cable = createCable(url, {
   reconnectStrategy: () => reconnectAfter,
   logLevel: "error",
 });
-let last;
+let heardAll = false;
+let ending;
 
 // Cut off while it subscribes, the client (1.1.7) closes the channel without a reason; it keeps the place in the log.
 const subscribe = () => {
@@ -37,8 +38,9 @@ const subscribe = () => {
   channel.on("message", (message, meta) => {
     const { id, content } = message.data;
     print({ event: message.event, id, content, meta });
-    clearTimeout(last);
-    if (content === lastContent) last = setTimeout(() => end(0, { done: true }), quiet);
+    heardAll ||= content === lastContent;
+    clearTimeout(ending);
+    if (heardAll) ending = setTimeout(() => end(0, { done: true }), quiet);
   });
   cable.subscribe(channel);
 };
