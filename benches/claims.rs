@@ -16,12 +16,14 @@ mod floors;
 mod load;
 #[path = "claims/outward.rs"]
 mod outward;
+#[path = "claims/sockets.rs"]
+mod sockets;
 
 use daemon::{CONVERSATIONS, Daemon, message};
 use databases::Databases;
 use floors::{BARE_HANDLER, BareHandler, InsertLoop};
 use load::{Measured, measure, percentile, request};
-use outward::{Sink, Sockets, plain_fan_out};
+use outward::Sink;
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,14 +33,15 @@ const LENGTH: Duration = Duration::from_secs(2);
 const LEVELS: [(usize, i64); 3] = [(64, 32), (8, 8), (1, 1)];
 /// Inboxes of the daemon whose memory is compared.
 const INBOXES: usize = 500;
-const SOCKETS: usize = 1_000;
-const EVENTS: usize = 20;
 
 const PLAIN_INBOX: &str = "[[inbox]]\nname = \"plain\"\n[inbox.channel]\ntype = \"api\"\n";
 
 fn main() -> anyhow::Result<()> {
     if std::env::args().any(|argument| argument == BARE_HANDLER) {
         return floors::serve_bare_handler();
+    }
+    if std::env::args().any(|argument| argument == sockets::BARE_SOCKETS) {
+        return sockets::serve_bare_sockets();
     }
     if !std::env::args().any(|argument| argument == "--bench") {
         println!("skipped: measured by `cargo bench --bench claims` alone");
@@ -64,7 +67,7 @@ async fn run() -> anyhow::Result<()> {
     println!("\n{NOTES}");
     println!("\nThe rest, on SQLite:");
     size(&scratch.path().join("size")).await?;
-    sockets(&scratch.path().join("sockets")).await?;
+    sockets::measure(&scratch.path().join("sockets"), PLAIN_INBOX).await?;
     webhook(&scratch.path().join("webhook")).await
 }
 
@@ -226,25 +229,6 @@ async fn size(folder: &Path) -> anyhow::Result<()> {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let per_inbox = (daemon.memory()? - idle) / (INBOXES - 1) as f64;
     say("memory per idle inbox", format!("{per_inbox:.1} KiB ({INBOXES} API inboxes; started in {:.0} ms)", millis(daemon.started_in)));
-    Ok(())
-}
-
-async fn sockets(folder: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    let daemon = Daemon::start(folder, PLAIN_INBOX, None).await?;
-    let inbox = daemon.inbox("plain", 1).await?;
-    let before = daemon.memory()?;
-    let mut sockets = Sockets::open(&daemon, SOCKETS).await?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let per_socket = (daemon.memory()? - before) / SOCKETS as f64;
-    let mut next = inbox.messages("fan-out");
-    let heard = sockets.measure(daemon.address, std::iter::repeat_with(&mut next).take(EVENTS).collect()).await?;
-    drop(sockets);
-    let floor = plain_fan_out(SOCKETS, 2_500, EVENTS).await?;
-    let shown = |what: &[Duration]| format!("p50 {:.1} ms, p99 {:.1} ms", millis(percentile(what, 50)), millis(percentile(what, 99)));
-    say("memory per idle socket", format!("{per_socket:.1} KiB ({SOCKETS} websockets of one agent)"));
-    say("message to 1,000 sockets", format!("each {}; the last {}", shown(&heard.each), shown(&heard.last)));
-    say("  floor: 2,500 plain bytes", format!("each {}; the last {}", shown(&floor.each), shown(&floor.last)));
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use actors::catalog::Catalog;
 use actors::channel::Tools;
 use actors::db::Db;
 use actors::egress::Egress;
+use actors::event_log::Kept;
 use actors::files::Files;
 use actors::secret::{Secret, Vault};
 use actors::system::{self, Handles, Parts};
@@ -28,6 +29,9 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+/// How long, in milliseconds, the peer of a connection may take nothing of what is sent to it.
+const STUCK: u32 = 20_000;
 
 /// Whom `create-admin` creates.
 #[derive(Debug)]
@@ -165,7 +169,10 @@ impl Daemon {
             egress,
             deliveries_given_up_after: hours(settings.webhooks.give_up_after_hours),
             pool,
-            events_kept: hours(settings.events.retention_hours),
+            events_kept: Kept {
+                age: hours(settings.events.retention_hours),
+                rows: i64::try_from(settings.events.retention_rows).unwrap_or(i64::MAX),
+            },
         })
         .await?;
         http::contact_transfers::resume(&handles).await?;
@@ -173,6 +180,8 @@ impl Daemon {
         let gate = Gate::new(settings.server.max_in_flight, stopping.clone());
         let listening = || format!("listening on {} (server.bind)", settings.server.bind);
         let listener = TcpListener::bind(settings.server.bind).with_context(listening)?;
+        // Connections inherit it: who takes nothing over for so long is cut by the kernel, with all that waits for it.
+        rustix::net::sockopt::set_tcp_user_timeout(&listener, STUCK).with_context(listening)?;
         let server = serve(settings, listener.try_clone().with_context(listening)?, handles.clone(), gate.clone(), stopping.clone())?;
         let handle = server.handle();
         metrics::gauge!("konversio_config_valid").set(1);

@@ -21,12 +21,13 @@ use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 /// The current snapshot, and how to renew it.
 #[derive(Clone)]
 pub struct Catalog {
     current: Arc<ArcSwap<Snapshot>>,
+    renewed: watch::Sender<()>,
     /// Held while loading, so that an older load never replaces a newer one.
     loading: Arc<Mutex<()>>,
     db: Db,
@@ -60,12 +61,24 @@ impl Catalog {
     /// See [`CatalogError`].
     pub async fn load(db: Db, vault: Vault, files: Files) -> Result<Self, CatalogError> {
         let first = Snapshot::load(&db, &vault, &files).await?;
-        Ok(Catalog { current: Arc::new(ArcSwap::from_pointee(first)), loading: Arc::default(), db, vault, files })
+        Ok(Catalog {
+            current: Arc::new(ArcSwap::from_pointee(first)),
+            renewed: watch::Sender::new(()),
+            loading: Arc::default(),
+            db,
+            vault,
+            files,
+        })
     }
 
     /// What is so now. Cheap.
     pub fn now(&self) -> Arc<Snapshot> {
         self.current.load_full()
+    }
+
+    /// Tells of every new snapshot from now on.
+    pub fn renewals(&self) -> watch::Receiver<()> {
+        self.renewed.subscribe()
     }
 
     /// Reads everything again; returns when everyone sees what was committed before the call.
@@ -75,6 +88,7 @@ impl Catalog {
     pub async fn reload(&self) -> Result<(), CatalogError> {
         let _held = self.loading.lock().await;
         self.current.store(Arc::new(Snapshot::load(&self.db, &self.vault, &self.files).await?));
+        self.renewed.send_replace(());
         Ok(())
     }
 }
@@ -252,6 +266,11 @@ impl Snapshot {
     /// All inboxes that are not deleted.
     pub fn inboxes(&self) -> impl Iterator<Item = &Arc<Inbox>> {
         self.inboxes.values().filter(|inbox| !inbox.is_deleted())
+    }
+
+    /// All inboxes, also deleted ones.
+    pub fn all_inboxes(&self) -> impl Iterator<Item = &Arc<Inbox>> {
+        self.inboxes.values()
     }
 
     /// A webhook.

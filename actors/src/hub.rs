@@ -2,19 +2,29 @@
 //!
 //! The index goes from audience to sockets, and an event is rendered once for all of them: it costs what its receivers
 //! cost, not what all open sockets cost. A socket that does not keep up is cut; it never makes the daemon remember for it.
-use crate::catalog::Catalog;
+//!
+//! Whoever was away reads the log from the last event it heard, and begins to listen: subscribing tells the newest event
+//! that was published before. Up to there the log is read, everything later is heard, so nothing is lost or doubled.
+use crate::catalog::{Catalog, Snapshot};
 use crate::event::{Audience, Event, Fact};
+use crate::event_log::{EventLog, Scope};
+use crate::mailbox::{Cut, Frame, Mailbox, Mailboxes, OpenMailbox};
 use crate::message::Sender;
 use crate::wire::Wire;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use entity::contact_inbox;
+use sea_orm::{DbErr, EntityTrait};
 use serde_json::{Value, json};
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::mpsc;
+use std::time::Duration;
 
-/// How many frames may wait for one socket.
-const QUEUE: usize = 256;
+/// How many rows of the log are read at a time.
+const PAGE: u64 = 100;
+
+/// How often the users of an account are told who is there, at most.
+const PRESENCE_EVERY: Duration = Duration::from_millis(250);
 
 /// Who listens on a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,76 +46,170 @@ pub enum Listener {
 /// The index of open subscriptions.
 #[derive(Clone)]
 pub struct Hub {
-    subscriptions: Arc<Mutex<HashMap<Listener, Vec<Subscription>>>>,
+    index: Arc<Mutex<Index>>,
+    /// Accounts whose users are to be told who is there.
+    presence: Arc<Mutex<HashSet<i64>>>,
+    mailboxes: Mailboxes,
     catalog: Catalog,
     wire: Wire,
-    next_id: Arc<AtomicU64>,
+    log: EventLog,
+}
+
+struct Index {
+    subscriptions: HashMap<Listener, Vec<Subscription>>,
+    next_id: u64,
+    /// The newest event that was published.
+    newest: i64,
 }
 
 struct Subscription {
     id: u64,
-    frames: mpsc::Sender<Bytes>,
+    mailbox: Arc<Mailbox>,
+    /// A listening user's token: once it is another, the subscription ends.
+    token: Box<str>,
 }
 
-/// The receiving end of a subscription; leaving drops it.
-pub struct Frames {
-    /// The `message` of each data frame as JSON (`{"event":…,"data":…}`). Ends when the socket fell behind and is to be cut.
-    pub queue: mpsc::Receiver<Bytes>,
-    id: u64,
+/// An open subscription; dropping it ends it.
+pub struct Subscribed {
+    /// Its frames carry this.
+    pub id: u64,
+    /// The newest event that was published before: all later ones are heard.
+    pub since: i64,
     listener: Listener,
     hub: Hub,
 }
 
+/// A part of the log, as its listener would have heard it.
+pub struct Page {
+    /// Ids of events and their frames.
+    pub frames: Vec<(i64, Bytes)>,
+    /// All up to this id was looked at.
+    pub reached: i64,
+}
+
 impl Hub {
-    /// Without listeners.
-    pub fn new(catalog: Catalog, wire: Wire) -> Self {
-        Hub { subscriptions: Arc::default(), catalog, wire, next_id: Arc::default() }
+    /// Without listeners; `newest` is the newest event of the log.
+    pub fn new(catalog: Catalog, wire: Wire, log: EventLog, newest: i64) -> Self {
+        let index = Index { subscriptions: HashMap::new(), next_id: 0, newest };
+        Hub { index: Arc::new(Mutex::new(index)), presence: Arc::default(), mailboxes: Mailboxes::default(), catalog, wire, log }
     }
 
-    /// Begins to listen.
-    pub fn subscribe(&self, listener: Listener) -> Frames {
-        let (frames, queue) = mpsc::channel(QUEUE);
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        self.lock().entry(listener).or_default().push(Subscription { id, frames });
-        Frames { queue, id, listener, hub: self.clone() }
-    }
-
-    /// Hands an event to everybody who may hear it. Called in the order of the commits; never waits.
-    pub fn publish(&self, event: &Event) {
-        let account_id = event.account.id;
-        let user = |user_id: &i64| Listener::User { account_id, user_id: *user_id };
-        let catalog = self.catalog.now();
-        let viewers = |inbox_id: i64| catalog.inbox(inbox_id).map(|inbox| inbox.viewers.as_slice()).unwrap_or_default();
-        let typist = typist(event);
-        let is_told = |listener: &Listener| Some(*listener) != typist;
-        match event.fact.audience() {
-            Audience::Agents { inbox_id } => self.send(viewers(inbox_id).iter().map(user).filter(is_told), || self.render(event)),
-            Audience::AgentsAndContact { inbox_id, contact_inbox_id } => {
-                let contact = std::iter::once(Listener::Contact { contact_inbox_id });
-                self.send(viewers(inbox_id).iter().map(user).chain(contact).filter(is_told), || self.render(event));
+    /// Pings the sockets, tells who is there, and ends subscriptions of those who may not listen any more; for as long as the daemon runs.
+    pub async fn keep_up(self) {
+        let mut renewals = self.catalog.renewals();
+        let revising = async {
+            while renewals.changed().await.is_ok() {
+                self.revise();
             }
-            Audience::User { user_id } => self.send(std::iter::once(user(&user_id)), || self.render(event)),
-            Audience::Account => {
-                self.send(catalog.users_of(account_id).iter().map(|found| user(&found.row.id)), || self.render(event));
+        };
+        let telling = async {
+            let mut ticks = tokio::time::interval(PRESENCE_EVERY);
+            loop {
+                ticks.tick().await;
+                self.tell_presence();
+            }
+        };
+        tokio::join!(revising, telling, self.mailboxes.ping());
+    }
+
+    /// A mailbox for a new socket.
+    pub fn open_mailbox(&self) -> OpenMailbox {
+        self.mailboxes.open()
+    }
+
+    /// The log of events.
+    pub fn log(&self) -> &EventLog {
+        &self.log
+    }
+
+    /// Begins to listen; `None` if the token opens this no more.
+    pub fn subscribe(&self, listener: Listener, token: &str, mailbox: Arc<Mailbox>) -> Option<Subscribed> {
+        let mut index = self.lock();
+        // Asked under the lock: a change of the catalog comes before, and is seen, or after, and revises this one too.
+        if !may_listen(&self.catalog.now(), listener, token) {
+            return None;
+        }
+        index.next_id += 1;
+        let (id, since) = (index.next_id, index.newest);
+        index.subscriptions.entry(listener).or_default().push(Subscription { id, mailbox, token: token.into() });
+        Some(Subscribed { id, since, listener, hub: self.clone() })
+    }
+
+    /// The newest event that was published.
+    pub fn newest(&self) -> i64 {
+        self.lock().newest
+    }
+
+    /// What a listener may hear now of the next part of the log after an event; `None` if the log does not hold it.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn page(&self, listener: Listener, after: i64, up_to: i64) -> Result<Option<Page>, DbErr> {
+        let catalog = self.catalog.now();
+        let Some(scope) = self.scope(&catalog, listener).await? else { return Ok(Some(Page { frames: Vec::new(), reached: up_to })) };
+        let Some(rows) = self.log.read(&scope, after, up_to, PAGE).await? else { return Ok(None) };
+        let is_full = u64::try_from(rows.len()).is_ok_and(|length| length == PAGE);
+        let reached = rows.last().filter(|_| is_full).map_or(up_to, |(id, _)| *id);
+        let mut frames = Vec::with_capacity(rows.len());
+        for (id, logged) in rows {
+            match Event::parse(&logged) {
+                Ok(event) if listeners(&catalog, &event).contains(&listener) => frames.push((id, self.render(&event))),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(event.id = id, %error, "an event of the log cannot be read");
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(Page { frames, reached }))
+    }
+
+    /// The event after which everything lies that happened since; `None` if the log does not hold all of that.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn before(&self, since: DateTime<Utc>) -> Result<Option<i64>, DbErr> {
+        self.log.before(since).await
+    }
+
+    /// Which part of the log may concern a listener; what of it does, [`listeners`] decides.
+    async fn scope(&self, catalog: &Snapshot, listener: Listener) -> Result<Option<Scope>, DbErr> {
+        match listener {
+            Listener::User { account_id, user_id } => {
+                let inboxes = catalog.all_inboxes().filter(|inbox| inbox.row.account_id == account_id && inbox.is_visible_to(user_id));
+                Ok(Some(Scope { account_id, inboxes: inboxes.map(|inbox| inbox.row.id).collect() }))
+            }
+            Listener::Contact { contact_inbox_id } => {
+                let identity = contact_inbox::Entity::find_by_id(contact_inbox_id).one(&self.log.db().read).await?;
+                let inbox = identity.and_then(|identity| catalog.inbox(identity.inbox_id));
+                Ok(inbox.map(|inbox| Scope { account_id: inbox.row.account_id, inboxes: vec![inbox.row.id] }))
             }
         }
     }
 
-    /// Tells the users of an account who is there.
+    /// Hands an event to everybody who may hear it. Called in the order of the commits; never waits.
+    pub fn publish(&self, event: &Event) {
+        self.send(event.id, listeners(&self.catalog.now(), event), || self.render(event));
+    }
+
+    /// Tells the users of an account who is there, soon: were a thousand told each time that one of them comes, a restart
+    /// would cost a million frames.
     pub fn publish_presence(&self, account_id: i64) {
-        self.send_to_users(account_id, || self.presence_frame(account_id, true));
+        self.presence.lock().unwrap_or_else(PoisonError::into_inner).insert(account_id);
     }
 
     /// Tells the users of an account which of its lists they must read again (contract, section 7).
     pub fn publish_cache_keys(&self, account_id: i64, cache_keys: &Value) {
         let data = json!({ "account_id": account_id, "cache_keys": cache_keys });
-        self.send_to_users(account_id, || frame("account.cache_invalidated", data.clone()));
+        self.send(0, users(&self.catalog.now(), account_id), || frame("account.cache_invalidated", data.clone()));
     }
 
-    fn send_to_users(&self, account_id: i64, render: impl Fn() -> Bytes) {
-        let catalog = self.catalog.now();
-        let users = catalog.users_of(account_id);
-        self.send(users.iter().map(|user| Listener::User { account_id, user_id: user.row.id }), render);
+    fn tell_presence(&self) {
+        let accounts = std::mem::take(&mut *self.presence.lock().unwrap_or_else(PoisonError::into_inner));
+        for account_id in accounts {
+            let listeners = users(&self.catalog.now(), account_id);
+            self.send(0, listeners, || self.presence_frame(account_id, true));
+        }
     }
 
     /// The frame that says who is there; contacts are told of users only.
@@ -120,45 +224,98 @@ impl Hub {
 
     /// How many subscriptions are open.
     pub fn count(&self) -> usize {
-        self.lock().values().map(Vec::len).sum()
+        self.lock().subscriptions.values().map(Vec::len).sum()
     }
 
     /// Whether a listener has any subscription.
     pub fn is_listening(&self, listener: Listener) -> bool {
-        self.lock().contains_key(&listener)
+        self.lock().subscriptions.contains_key(&listener)
     }
 
-    fn send(&self, listeners: impl Iterator<Item = Listener>, render: impl Fn() -> Bytes) {
+    fn send(&self, event_id: i64, listeners: Vec<Listener>, render: impl Fn() -> Bytes) {
         let mut rendered: Option<Bytes> = None;
-        let mut subscriptions = self.lock();
+        let mut index = self.lock();
+        index.newest = index.newest.max(event_id);
         for listener in listeners {
-            let Some(found) = subscriptions.get_mut(&listener) else { continue };
-            // A queue that is full or closed is dropped here, which ends its socket.
-            found.retain(|subscription| subscription.frames.try_send(rendered.get_or_insert_with(&render).clone()).is_ok());
+            let Some(found) = index.subscriptions.get_mut(&listener) else { continue };
+            found.retain(|subscription| {
+                let message = rendered.get_or_insert_with(&render).clone();
+                subscription.mailbox.push(Frame { subscription: subscription.id, event_id, message })
+            });
             if found.is_empty() {
-                subscriptions.remove(&listener);
+                index.subscriptions.remove(&listener);
             }
         }
+    }
+
+    fn revise(&self) {
+        let mut index = self.lock();
+        let catalog = self.catalog.now();
+        index.subscriptions.retain(|listener, found| {
+            found.retain(|subscription| {
+                let stays = may_listen(&catalog, *listener, &subscription.token);
+                if !stays {
+                    subscription.mailbox.cut(Cut::Unauthorized);
+                }
+                stays
+            });
+            !found.is_empty()
+        });
     }
 
     fn render(&self, event: &Event) -> Bytes {
         frame(event.fact.name(), self.wire.push_data(event))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Listener, Vec<Subscription>>> {
-        self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Frames {
+impl Drop for Subscribed {
     fn drop(&mut self) {
-        let mut subscriptions = self.hub.lock();
-        if let Some(found) = subscriptions.get_mut(&self.listener) {
+        let mut index = self.hub.lock();
+        if let Some(found) = index.subscriptions.get_mut(&self.listener) {
             found.retain(|subscription| subscription.id != self.id);
             if found.is_empty() {
-                subscriptions.remove(&self.listener);
+                index.subscriptions.remove(&self.listener);
             }
         }
+    }
+}
+
+/// Who may hear of an event now: the one place that decides it, live and from the log.
+fn listeners(catalog: &Snapshot, event: &Event) -> Vec<Listener> {
+    let account_id = event.account.id;
+    let viewers = |inbox_id: i64| {
+        let viewers = catalog.inbox(inbox_id).map(|inbox| inbox.viewers.as_slice()).unwrap_or_default();
+        viewers.iter().map(|user_id| Listener::User { account_id, user_id: *user_id })
+    };
+    let mut listeners: Vec<Listener> = match event.fact.audience() {
+        Audience::Agents { inbox_id } => viewers(inbox_id).collect(),
+        Audience::AgentsAndContact { inbox_id, contact_inbox_id } => {
+            viewers(inbox_id).chain(std::iter::once(Listener::Contact { contact_inbox_id })).collect()
+        }
+        Audience::User { user_id } => vec![Listener::User { account_id, user_id }],
+        Audience::Account => users(catalog, account_id),
+    };
+    if let Some(typist) = typist(event) {
+        listeners.retain(|listener| *listener != typist);
+    }
+    listeners
+}
+
+fn users(catalog: &Snapshot, account_id: i64) -> Vec<Listener> {
+    catalog.users_of(account_id).into_iter().map(|user| Listener::User { account_id, user_id: user.row.id }).collect()
+}
+
+/// Whether a token still opens what a listener hears. The identities of contacts keep theirs.
+fn may_listen(catalog: &Snapshot, listener: Listener, token: &str) -> bool {
+    match listener {
+        Listener::User { account_id, user_id } => {
+            catalog.user_by_pubsub_token(token).is_some_and(|user| user.row.id == user_id && user.place(account_id).is_some())
+        }
+        Listener::Contact { .. } => true,
     }
 }
 

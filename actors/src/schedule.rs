@@ -3,13 +3,13 @@ use crate::conversation::Command;
 use crate::conversation::rules::{By, Change};
 use crate::conversations::{Conversations, Tell};
 use crate::db::Db;
+use crate::event_log::{EventLog, Kept};
 use crate::message::Key;
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
 use entity::conversation::Status;
 use entity::delivery::DeliveryStatus;
-use entity::{contact_inbox, conversation, delivery, delivery_attempt, event, idempotency_key, session};
-use sea_orm::sea_query::Query;
+use entity::{contact_inbox, conversation, delivery, delivery_attempt, idempotency_key, session};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::time::Duration;
 
@@ -27,25 +27,31 @@ pub struct ScheduleActor {
     pub db: Db,
     /// Where conversations are woken.
     pub conversations: Addr<Conversations>,
-    /// How long events are kept.
-    pub events_kept: chrono::Duration,
+    /// The log of events.
+    pub event_log: EventLog,
+    /// How much of it is kept.
+    pub events_kept: Kept,
 }
 
 impl Actor for ScheduleActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (db, conversations, events_kept) = (self.db.clone(), self.conversations.clone(), self.events_kept);
+        let (db, conversations, event_log, events_kept) =
+            (self.db.clone(), self.conversations.clone(), self.event_log.clone(), self.events_kept);
         let ticking = async move {
             let mut ticks = 0_u32;
             loop {
                 if let Err(error) = wake_snoozed(&db, &conversations).await {
                     tracing::error!(%error, "waking snoozed conversations");
                 }
-                if ticks.is_multiple_of(TICKS_BETWEEN_CLEANINGS)
-                    && let Err(error) = clean(&db, events_kept, entity::now()).await
-                {
-                    tracing::error!(%error, "removing old rows");
+                if ticks.is_multiple_of(TICKS_BETWEEN_CLEANINGS) {
+                    if let Err(error) = clean(&db, entity::now()).await {
+                        tracing::error!(%error, "removing old rows");
+                    }
+                    if let Err(error) = event_log.trim(events_kept, entity::now()).await {
+                        tracing::error!(%error, "trimming the log of events");
+                    }
                 }
                 ticks = ticks.wrapping_add(1);
                 tokio::time::sleep(TICK).await;
@@ -73,7 +79,7 @@ async fn wake_snoozed(db: &Db, conversations: &Addr<Conversations>) -> Result<()
 }
 
 /// The newest row of a table stays, since the writer counts on from it.
-async fn clean(db: &Db, events_kept: chrono::Duration, now: DateTime<Utc>) -> Result<(), DbErr> {
+async fn clean(db: &Db, now: DateTime<Utc>) -> Result<(), DbErr> {
     idempotency_key::Entity::delete_many()
         .filter(idempotency_key::Column::CreatedAt.lt(now - IDEMPOTENCY_KEYS_KEPT))
         .exec(&db.write)
@@ -105,39 +111,10 @@ async fn clean(db: &Db, events_kept: chrono::Duration, now: DateTime<Utc>) -> Re
             .await?;
         delivery::Entity::delete_many().filter(delivery::Column::Id.is_in(ids.iter().copied())).exec(&db.write).await?;
     }
-    clean_events(db, now - events_kept).await
+    Ok(())
 }
 
 async fn newest_delivery(db: &Db) -> Result<i64, DbErr> {
     let newest = delivery::Entity::find().select_only().column(delivery::Column::Id).order_by_desc(delivery::Column::Id);
     Ok(newest.into_tuple::<i64>().one(&db.read).await?.unwrap_or(0))
-}
-
-/// Removes old events from the beginning of the log; those that a delivery still needs stay.
-async fn clean_events(db: &Db, before: DateTime<Utc>) -> Result<(), DbErr> {
-    let oldest: Vec<(i64, DateTime<Utc>)> = event::Entity::find()
-        .select_only()
-        .columns([event::Column::Id, event::Column::CreatedAt])
-        .order_by_asc(event::Column::Id)
-        .limit(CLEANED_AT_ONCE)
-        .into_tuple()
-        .all(&db.read)
-        .await?;
-    let newest = event::Entity::find()
-        .select_only()
-        .column(event::Column::Id)
-        .order_by_desc(event::Column::Id)
-        .into_tuple::<i64>()
-        .one(&db.read)
-        .await?;
-    let last = oldest.into_iter().take_while(|(_, at)| *at < before).map(|(id, _)| id).last();
-    let (Some(last), Some(newest)) = (last, newest) else { return Ok(()) };
-    let needed = Query::select().column(delivery::Column::EventId).from(delivery::Entity).to_owned();
-    event::Entity::delete_many()
-        .filter(event::Column::Id.lte(last))
-        .filter(event::Column::Id.lt(newest))
-        .filter(event::Column::Id.not_in_subquery(needed))
-        .exec(&db.write)
-        .await?;
-    Ok(())
 }

@@ -8,6 +8,7 @@ use crate::conversation;
 use crate::conversations::Conversations;
 use crate::db::Db;
 use crate::egress::Egress;
+use crate::event_log::{EventLog, Kept};
 use crate::files::Files;
 use crate::hub::Hub;
 use crate::inbox;
@@ -45,8 +46,8 @@ pub struct Parts {
     pub pool: Handle,
     /// How long a delivery is tried.
     pub deliveries_given_up_after: chrono::Duration,
-    /// How long events are kept.
-    pub events_kept: chrono::Duration,
+    /// How much of the log of events is kept.
+    pub events_kept: Kept,
 }
 
 /// What HTTP may talk to.
@@ -96,10 +97,13 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
     let presence = Presence::new(catalog.clone());
     let files = tools.files.clone();
     let wire = Wire::new(files.clone(), presence.clone());
-    let hub = Hub::new(catalog.clone(), wire.clone());
     let (wakes, webhooks) = (Wakes::default(), Webhooks::default());
     let participants = Participants::load(&db).await?;
     let writer = Writer::open(db.writer(&database_url).await?, catalog.clone(), participants.clone()).await?;
+    // After the writer: a killed daemon's last commit has ended by then.
+    let event_log = EventLog::open(db.clone()).await?;
+    let hub = Hub::new(catalog.clone(), wire.clone(), event_log.clone(), event_log.newest().await?);
+    actix::spawn(hub.clone().keep_up());
     let hears = webhooks.clone();
     let persistence = PersistenceActor::new(writer, hub.clone(), Arc::new(move |event| hears.hear(event))).start();
     let surroundings = conversation::Surroundings {
@@ -130,7 +134,7 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         wakes: wakes.clone(),
     })
     .start();
-    ScheduleActor { db: db.clone(), conversations: conversations.clone(), events_kept }.start();
+    ScheduleActor { db: db.clone(), conversations: conversations.clone(), event_log, events_kept }.start();
     let surroundings = inbox::Surroundings { db: db.clone(), tools, conversations: conversations.clone(), wakes: wakes.clone(), pool };
     let supervisor = Supervisor::new(catalog.clone(), surroundings).start();
     let contacts = Contacts {

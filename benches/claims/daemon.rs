@@ -76,6 +76,11 @@ impl Daemon {
         Ok(value.unwrap_or(0.0))
     }
 
+    /// The process.
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Memory in use, in KiB (`VmRSS`).
     pub fn memory(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;

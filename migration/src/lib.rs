@@ -7,6 +7,7 @@ mod m20261121_000002_desk;
 mod m20261121_000007_programs;
 mod m20261121_000008_mails;
 mod m20261121_000004_contacts;
+mod m20261121_000006_event_log;
 
 /// All migrations in order.
 pub struct Migrator;
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000007_programs::Migration),
             Box::new(m20261121_000008_mails::Migration),
             Box::new(m20261121_000004_contacts::Migration),
+            Box::new(m20261121_000006_event_log::Migration),
         ]
     }
 }

@@ -93,6 +93,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(Kind::Integer(1, 600), restart, webhooks.timeout_seconds),
     setting!(Kind::Integer(1, YEAR_OF_HOURS), restart, webhooks.give_up_after_hours),
     setting!(Kind::Integer(1, YEAR_OF_HOURS), restart, events.retention_hours),
+    setting!(Kind::Integer(1, 1 << 40), restart, events.retention_rows),
 ];
 
 /// The fields of an `[[inbox]]` entry.

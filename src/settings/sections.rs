@@ -114,6 +114,8 @@ pub struct Webhooks {
 pub struct Events {
     /// How long an event can be resumed from.
     pub retention_hours: u64,
+    /// How many events are kept at most.
+    pub retention_rows: u64,
 }
 
 impl Default for Server {
@@ -187,6 +189,6 @@ impl Default for Webhooks {
 
 impl Default for Events {
     fn default() -> Self {
-        Events { retention_hours: 48 }
+        Events { retention_hours: 48, retention_rows: 1_000_000 }
     }
 }

@@ -6,6 +6,7 @@
 //! | call its API | [`Client`] → [`Answer`] |
 //! | be the webhook it calls, or a provider it talks to | [`Receiver`], [`Reply`] |
 //! | listen to its websocket | [`Cable`] |
+//! | cut its connections | [`Proxy`] |
 //! | wait until something is true | [`eventually`] |
 //! | run a JavaScript client | [`node_packages`] |
 //! | run a Python program | [`python_packages`] |
@@ -17,6 +18,7 @@ mod client;
 mod daemon;
 mod database;
 mod node;
+mod proxy;
 mod python;
 mod receiver;
 mod site;
@@ -26,6 +28,7 @@ pub use client::{Answer, Client};
 pub use daemon::{Builder, Daemon, Exit};
 pub use database::{Database, with_database};
 pub use node::{NodePackages, node_packages};
+pub use proxy::Proxy;
 pub use python::{PythonPackages, python_packages};
 pub use receiver::{Received, Receiver, Reply};
 pub use site::{Finished, Site, send_signal};

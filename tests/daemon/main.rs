@@ -39,6 +39,8 @@ mod operation;
 mod platform;
 mod race;
 mod realtime;
+mod realtime_extended;
+mod realtime_rights;
 mod reload;
 mod s3;
 mod sessions;

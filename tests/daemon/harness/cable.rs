@@ -18,6 +18,8 @@ use super::SOON;
 const OFFERED: &str = "actioncable-v1-json, actioncable-unsupported";
 /// The one the daemon must choose, or that client gives up.
 const CHOSEN: &str = "actioncable-v1-json";
+/// The one of clients that resume.
+const EXTENDED: &str = "actioncable-v1-ext-json";
 
 /// One websocket and what came over it.
 pub struct Cable {
@@ -40,12 +42,21 @@ pub struct Frame {
 impl Cable {
     /// Opens `/cable` and waits for its welcome.
     pub async fn connect(base_url: &str) -> Self {
+        Self::connect_with(base_url, OFFERED, CHOSEN).await
+    }
+
+    /// The same in the extended protocol, whose data frames tell their place in the log.
+    pub async fn connect_extended(base_url: &str) -> Self {
+        Self::connect_with(base_url, EXTENDED, EXTENDED).await
+    }
+
+    async fn connect_with(base_url: &str, offered: &str, chosen: &str) -> Self {
         let url = format!("{}/cable", base_url.replacen("http", "ws", 1));
         let mut request = url.as_str().into_client_request().unwrap();
-        request.headers_mut().insert("sec-websocket-protocol", OFFERED.parse().unwrap());
+        request.headers_mut().insert("sec-websocket-protocol", offered.parse().unwrap());
         let (socket, response) = tokio::time::timeout(SOON, connect_async(request)).await.expect("no websocket in time").unwrap();
-        let chosen = response.headers().get("sec-websocket-protocol").and_then(|value| value.to_str().ok());
-        assert_eq!(chosen, Some(CHOSEN), "subprotocol");
+        let answered = response.headers().get("sec-websocket-protocol").and_then(|value| value.to_str().ok());
+        assert_eq!(answered, Some(chosen), "subprotocol");
         let mut cable = Cable { socket, frames: Vec::new(), ended: None };
         cable.next_frame("the welcome", SOON, |frame| frame["type"] == "welcome").await;
         cable

@@ -136,6 +136,25 @@ impl Daemon {
         Cable::connect(&self.base_url()).await
     }
 
+    /// The same in the extended protocol.
+    pub async fn extended_cable(&self) -> Cable {
+        Cable::connect_extended(&self.base_url()).await
+    }
+
+    /// Memory in use, in KiB; `None` where the system does not tell.
+    pub fn memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.as_ref()?.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.trim().trim_end_matches("kB").trim().parse().ok()
+    }
+
+    /// How many sockets it holds open; `None` where the system does not tell.
+    pub fn open_sockets(&self) -> Option<usize> {
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.child.as_ref()?.id())).ok()?;
+        let targets = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        Some(targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count())
+    }
+
     /// Stops it in good order if it runs, and starts it on the same data, address and environment.
     pub async fn restart(&mut self) {
         if self.child.is_some() {
