@@ -14,8 +14,10 @@
 
 mod cable;
 mod client;
+mod contract;
 mod daemon;
 mod database;
+mod deviations;
 mod node;
 mod python;
 mod receiver;

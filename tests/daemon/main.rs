@@ -13,6 +13,7 @@ mod api_conversations;
 mod api_messages;
 mod app;
 mod assignment;
+mod bad_bodies;
 mod bad_input;
 mod crash;
 mod crawl;

@@ -81,7 +81,7 @@ impl Desk {
         if account != 1 {
             add_account(daemon, account, &people).await;
             // Any change of people makes the daemon look again.
-            let fields = json!({"name": mark, "email": format!("{mark}-extra@example.com"), "role": "agent"});
+            let fields = json!({"name": "Another", "email": "another@example.com", "role": "agent"});
             root.post(root.a("/agents"), fields).await.expect(200);
         }
         let mut clients = Vec::new();

@@ -67,8 +67,8 @@ def agents(client, desk):
 
 @group(f"GET {A}/inboxes", f"POST {A}/inboxes", f"PATCH {A}/inboxes/{{}}", f"POST {A}/inbox_members", f"PATCH {A}/inbox_members")
 def inboxes(client, desk):
-    made = client.inboxes.create(ACCOUNT, "Shop", "api", webhook_url="http://127.0.0.1:9/hook")
-    assert (made.name, made.channel_type, made.webhook_url) == ("Shop", "Channel::Api", "http://127.0.0.1:9/hook")
+    made = client.inboxes.create(ACCOUNT, "Shop", "api", webhook_url="http://127.0.0.1:19999/hook")
+    assert (made.name, made.channel_type, made.webhook_url) == ("Shop", "Channel::Api", "http://127.0.0.1:19999/hook")
     changed = client.inboxes.update(
         ACCOUNT, made.id, greeting_enabled=True, greeting_message="hello", enable_auto_assignment=False, channel={"webhook_url": ""}
     )
@@ -95,7 +95,7 @@ def inboxes(client, desk):
 def inbox_bots(client, desk):
     assert client.inboxes.get_agent_bot(ACCOUNT, desk["inbox"]) == {"agent_bot": {}}
     if f"POST {A}/agent_bots" in ROUTES:
-        bot = client._http.post(f"/api/v1/accounts/{ACCOUNT}/agent_bots", json={"name": "Robot", "outgoing_url": "http://127.0.0.1:9/bot"})
+        bot = client._http.post(f"/api/v1/accounts/{ACCOUNT}/agent_bots", json={"name": "Robot", "outgoing_url": "http://127.0.0.1:19999/bot"})
         client.inboxes.set_agent_bot(ACCOUNT, desk["inbox"], bot["id"])
         assert client.inboxes.get_agent_bot(ACCOUNT, desk["inbox"])["agent_bot"]["id"] == bot["id"]
     client.inboxes.set_agent_bot(ACCOUNT, desk["inbox"], None)
