@@ -32,4 +32,5 @@ mod rights;
 mod s3;
 mod start;
 mod surface;
+mod traps;
 mod webhooks;

@@ -3,20 +3,22 @@
 //! Where the contract's own text says otherwise, it is in [`super::deviations`]. `KONVERSIO_TEST_COMPLAINTS=<file>` writes all
 //! complaints to a file instead of failing at the first: to look at them together.
 
-use super::deviations::DEVIATIONS;
+use super::deviations::{DEVIATIONS, NULLABLE};
 use super::skipped;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, OnceLock};
 
 const DESCRIPTION: &str = "../shared/contract/swagger-4.15.json";
 
 struct Operation {
     method: String,
     path: String,
-    validator: Validator,
+    schema: Value,
+    // Made when it is first asked for: making all of them holds a test up for longer than a connection is kept.
+    validator: OnceLock<Validator>,
 }
 
 static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| match std::fs::read_to_string(DESCRIPTION) {
@@ -55,16 +57,21 @@ fn complaints(method: &str, path: &str, status: u16, body: &Value) -> Vec<String
     // A literal says more than a parameter.
     let Some(operation) = fits.min_by_key(|operation| operation.path.matches('{').count()) else { return Vec::new() };
     let mut complaints = Vec::new();
-    for error in operation.validator.iter_errors(body) {
+    let validator = operation.validator.get_or_init(|| {
+        let made = jsonschema::draft202012::new(&operation.schema);
+        made.unwrap_or_else(|error| panic!("{} {}: {error}", operation.method, operation.path))
+    });
+    for error in validator.iter_errors(body) {
         let pointer = error.instance_path.to_string();
+        let is_nullable = error.instance.is_null() && NULLABLE.split_whitespace().any(|name| pointer.ends_with(&format!("/{name}")));
         let is_known = DEVIATIONS.iter().any(|(of_method, of_path, of_pointer, _)| {
             (*of_method == "*" || *of_method == method)
                 && (*of_path == "*" || operation.path.ends_with(of_path))
                 && is_pointer(of_pointer, &pointer)
         });
-        if !is_known {
+        if !is_known && !is_nullable {
             let shown: String = error.instance.to_string().chars().take(300).collect();
-            let words: String = error.to_string().chars().take(300).collect();
+            let words: String = error.masked().to_string().chars().take(300).collect();
             complaints.push(format!("{method} {}\n  at {pointer:?}: {words}\n  there: {shown}", operation.path));
         }
     }
@@ -76,14 +83,34 @@ fn operations(description: &Value) -> Vec<Operation> {
     for (path, of_path) in description["paths"].as_object().unwrap() {
         for (method, operation) in of_path.as_object().unwrap() {
             let Some(schema) = operation.pointer("/responses/200/content/application~1json/schema") else { continue };
-            // References lead to the components, so these are beside the schema.
-            let document = json!({"allOf": [schema], "components": description["components"]});
-            let validator = jsonschema::draft202012::new(&document).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-            operations.push(Operation { method: method.to_uppercase(), path: path.trim_end_matches('/').to_owned(), validator });
+            let mut components = Value::Null;
+            add_references(description, schema, &mut components);
+            let schema = json!({"allOf": [schema], "components": components});
+            let path = path.trim_end_matches('/').to_owned();
+            operations.push(Operation { method: method.to_uppercase(), path, schema, validator: OnceLock::new() });
         }
     }
     assert!(operations.len() > 50, "{DESCRIPTION} describes {} operations", operations.len());
     operations
+}
+
+/// What a schema refers to, and what that refers to, in the places they are referred by.
+fn add_references(description: &Value, schema: &Value, components: &mut Value) {
+    match schema {
+        Value::Array(list) => list.iter().for_each(|schema| add_references(description, schema, components)),
+        Value::Object(object) => {
+            let reference = object.get("$ref").and_then(Value::as_str).and_then(|reference| reference.strip_prefix("#/components/"));
+            if let Some((kind, name)) = reference.and_then(|reference| reference.split_once('/'))
+                && components[kind][name].is_null()
+            {
+                let found = &description["components"][kind][name];
+                components[kind][name] = found.clone();
+                add_references(description, found, components);
+            }
+            object.values().for_each(|schema| add_references(description, schema, components));
+        }
+        _ => {}
+    }
 }
 
 fn is_match(template: &str, path: &str) -> bool {
