@@ -155,16 +155,26 @@ impl Desk {
             "source_id" => return vec![self.source_id.clone()],
             _ => {}
         }
+        let all = || self.ids.values().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        self.named(name).cloned().unwrap_or_else(all).iter().map(i64::to_string).collect()
+    }
+
+    /// Whether a route's path is filled with what its names stand for.
+    pub fn is_filled(&self, route: &Route) -> bool {
+        let is_known = |name: &&str| {
+            matches!(*name, "account_id" | "inbox_identifier" | "source_id") || self.named(name).is_some_and(|ids| !ids.is_empty())
+        };
+        parameters(route).iter().all(is_known)
+    }
+
+    /// The ids of the table that a name in a path stands for.
+    fn named(&self, name: &str) -> Option<&Vec<i64>> {
         let stem = name.strip_suffix("_id").unwrap_or(name);
         let stem = if matches!(stem, "agent" | "user" | "member" | "assignee") { "user" } else { stem };
         let plurals = [format!("{stem}s"), format!("{stem}es"), format!("{}ies", stem.strip_suffix('y').unwrap_or("?"))];
-        let named = self.ids.iter().find(|(table, _)| plurals.contains(table));
-        let similar = || self.ids.iter().find(|(table, _)| plurals.iter().any(|plural| table.ends_with(plural)));
-        let found = match named.or_else(similar) {
-            Some((_, ids)) => ids.clone(),
-            None => self.ids.values().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect(),
-        };
-        found.iter().map(i64::to_string).collect()
+        let exact = self.ids.iter().find(|(table, _)| plurals.contains(table));
+        let similar = || self.ids.iter().find(|(table, _)| plurals.iter().any(|plural| table.ends_with(&format!("_{plural}"))));
+        exact.or_else(similar).map(|(_, ids)| ids)
     }
 
     /// The path of a route with this desk's ids; an id that it has none of is [`NOBODYS`].

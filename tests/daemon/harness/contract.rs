@@ -64,10 +64,11 @@ fn complaints(method: &str, path: &str, status: u16, body: &Value) -> Vec<String
     for error in validator.iter_errors(body) {
         let pointer = error.instance_path.to_string();
         let is_nullable = error.instance.is_null() && NULLABLE.split_whitespace().any(|name| pointer.ends_with(&format!("/{name}")));
-        let is_known = DEVIATIONS.iter().any(|(of_method, of_path, of_pointer, _)| {
+        let is_known = DEVIATIONS.iter().any(|(of_method, of_path, of_pointer, there, _)| {
             (*of_method == "*" || *of_method == method)
                 && (*of_path == "*" || operation.path.ends_with(of_path))
                 && is_pointer(of_pointer, &pointer)
+                && error.instance.to_string().starts_with(there)
         });
         if !is_known && !is_nullable {
             let shown: String = error.instance.to_string().chars().take(300).collect();
