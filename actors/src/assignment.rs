@@ -95,6 +95,7 @@ async fn assign_inbox(surroundings: &Surroundings, inbox: &Arc<Inbox>, rotation:
         .filter(conversation::Column::InboxId.eq(inbox.row.id))
         .filter(conversation::Column::Status.eq(Status::Open))
         .filter(conversation::Column::AssigneeId.is_null())
+        .filter(conversation::Column::AssigneeAgentBotId.is_null())
         .order_by_asc(conversation::Column::Id)
         .limit(BATCH);
     let waiting = waiting.all(db).await?;

@@ -5,11 +5,11 @@
 use crate::channel::ChannelSettings;
 use crate::db::Db;
 use crate::files::Files;
-use crate::message::UserCard;
+use crate::message::{Assignee, BotCard, TeamCard, UserCard};
 use crate::secret::{CannotOpen, Secret, Vault};
 use arc_swap::ArcSwap;
 use entity::account_user::{Availability, Role};
-use entity::{access_token, account, account_user, blob, inbox, inbox_member, user, webhook};
+use entity::{access_token, account, account_user, agent_bot, blob, conversation, inbox, inbox_member, team, team_member, user, webhook};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -83,6 +83,9 @@ pub struct Snapshot {
     inboxes: HashMap<i64, Arc<Inbox>>,
     inbox_by_identifier: HashMap<String, i64>,
     webhooks: HashMap<i64, Arc<Webhook>>,
+    teams: HashMap<i64, Arc<Team>>,
+    bots: HashMap<i64, Arc<Bot>>,
+    bot_by_token: HashMap<String, i64>,
 }
 
 /// A user with its places in accounts.
@@ -154,6 +157,47 @@ impl Inbox {
             ChannelSettings::Api(settings) if !self.is_deleted() => settings.webhook_url.as_deref().filter(|url| !url.is_empty()),
             _ => None,
         }
+    }
+}
+
+/// A team with its members.
+#[derive(Debug)]
+pub struct Team {
+    /// The row.
+    pub row: team::Model,
+    /// Users who belong to it, by id.
+    pub members: Vec<i64>,
+}
+
+impl Team {
+    /// What events show of the team.
+    pub fn card(&self) -> TeamCard {
+        TeamCard { id: self.row.id, name: self.row.name.clone() }
+    }
+}
+
+/// A bot, its secret opened.
+#[derive(Debug)]
+pub struct Bot {
+    /// The row.
+    pub row: agent_bot::Model,
+    /// Key that signs what is posted to it.
+    pub secret: Secret,
+    /// The sealed access token.
+    pub token_sealed: Option<String>,
+    /// Empty when there is no picture.
+    pub avatar_url: String,
+}
+
+impl Bot {
+    /// What events and messages show of the bot.
+    pub fn card(&self) -> BotCard {
+        BotCard { id: self.row.id, name: self.row.name.clone(), avatar_url: self.avatar_url.clone() }
+    }
+
+    /// Whether an account may use it: its own bots, and those offered to all.
+    pub fn serves(&self, account_id: i64) -> bool {
+        self.row.account_id.is_none_or(|own| own == account_id)
     }
 }
 
@@ -240,6 +284,42 @@ impl Snapshot {
         webhooks
     }
 
+    /// A team.
+    pub fn team(&self, id: i64) -> Option<&Arc<Team>> {
+        self.teams.get(&id)
+    }
+
+    /// The teams of an account, by id.
+    pub fn teams_of(&self, account_id: i64) -> Vec<&Arc<Team>> {
+        let mut teams: Vec<_> = self.teams.values().filter(|team| team.row.account_id == account_id).collect();
+        teams.sort_unstable_by_key(|team| team.row.id);
+        teams
+    }
+
+    /// A bot.
+    pub fn bot(&self, id: i64) -> Option<&Arc<Bot>> {
+        self.bots.get(&id)
+    }
+
+    /// The bots that an account may use, by id.
+    pub fn bots_of(&self, account_id: i64) -> Vec<&Arc<Bot>> {
+        let mut bots: Vec<_> = self.bots.values().filter(|bot| bot.serves(account_id)).collect();
+        bots.sort_unstable_by_key(|bot| bot.row.id);
+        bots
+    }
+
+    /// The bot of an access token, by the token's hash.
+    pub fn bot_by_token(&self, token_hash: &str) -> Option<&Arc<Bot>> {
+        self.bots.get(self.bot_by_token.get(token_hash)?)
+    }
+
+    /// Who has a conversation.
+    pub fn assignee(&self, conversation: &conversation::Model) -> Option<Assignee> {
+        let user = || conversation.assignee_id.and_then(|id| self.user(id)).map(|user| Assignee::User(user.card()));
+        let bot = || conversation.assignee_agent_bot_id.and_then(|id| self.bot(id)).map(|bot| Assignee::Bot(bot.card()));
+        user().or_else(bot)
+    }
+
     async fn load(db: &Db, vault: &Vault, files: &Files) -> Result<Self, CatalogError> {
         let mut snapshot = Snapshot::default();
         for row in account::Entity::find().all(&db.read).await? {
@@ -252,6 +332,8 @@ impl Snapshot {
             let subscriptions = serde_json::from_value(row.subscriptions.clone()).unwrap_or_default();
             snapshot.webhooks.insert(row.id, Arc::new(Webhook { row, subscriptions, secret }));
         }
+        snapshot.load_teams(db).await?;
+        snapshot.load_bots(db, vault, files).await?;
         Ok(snapshot)
     }
 
@@ -307,6 +389,36 @@ impl Snapshot {
                 row,
             };
             self.inboxes.insert(inbox.row.id, Arc::new(inbox));
+        }
+        Ok(())
+    }
+
+    async fn load_teams(&mut self, db: &Db) -> Result<(), CatalogError> {
+        let mut members: HashMap<i64, Vec<i64>> = HashMap::new();
+        for member in team_member::Entity::find().order_by_asc(team_member::Column::UserId).all(&db.read).await? {
+            members.entry(member.team_id).or_default().push(member.user_id);
+        }
+        for row in team::Entity::find().all(&db.read).await? {
+            let members = members.remove(&row.id).unwrap_or_default();
+            self.teams.insert(row.id, Arc::new(Team { row, members }));
+        }
+        Ok(())
+    }
+
+    async fn load_bots(&mut self, db: &Db, vault: &Vault, files: &Files) -> Result<(), CatalogError> {
+        let rows = agent_bot::Entity::find().all(&db.read).await?;
+        let avatars = avatars(db, files, rows.iter().filter_map(|row| row.avatar_blob_id)).await?;
+        let mut tokens = HashMap::new();
+        let of_bots = access_token::Column::OwnerType.eq(access_token::OwnerType::AgentBot);
+        for token in access_token::Entity::find().filter(of_bots).all(&db.read).await? {
+            self.bot_by_token.insert(token.token_hash, token.owner_id);
+            tokens.insert(token.owner_id, token.token_sealed);
+        }
+        for row in rows {
+            let secret = open(vault, "agent_bots.secret", &row.secret_sealed, &format!("bot {}", row.id))?;
+            let own = row.avatar_blob_id.and_then(|blob| avatars.get(&blob).cloned());
+            let avatar_url = own.or_else(|| row.avatar_url.clone()).unwrap_or_default();
+            self.bots.insert(row.id, Arc::new(Bot { secret, token_sealed: tokens.remove(&row.id), avatar_url, row }));
         }
         Ok(())
     }

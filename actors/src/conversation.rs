@@ -160,7 +160,7 @@ impl Work {
                 (Arc::new(opened), true)
             }
         };
-        let after = rules::after_incoming(&before, contact.after(), now);
+        let after = rules::after_incoming(&before, contact.after(), inbox.row.agent_bot_id.is_some(), now);
         let sender = Sender::Contact(Arc::new(contact.after().clone()));
         let message = message::Model {
             content: incoming.content,
@@ -266,6 +266,7 @@ impl Work {
         }
         opened.snoozed_until = open.snoozed_until.filter(|_| opened.status == Status::Snoozed);
         opened.assignee_id = open.assignee_id;
+        opened.team_id = open.team_id;
         opened.additional_attributes = Value::Object(open.additional_attributes);
         opened.custom_attributes = Value::Object(open.custom_attributes);
         let mut messages = Vec::new();
@@ -395,7 +396,11 @@ impl Work {
 
     async fn commit(&mut self, record: Record, incoming_at: Option<DateTime<Utc>>) -> Result<Recorded, ConversationError> {
         let stands_differently = match &record.conversation {
-            Some(Row::Changed { before, after }) => before.status != after.status || before.assignee_id != after.assignee_id,
+            Some(Row::Changed { before, after }) => {
+                before.status != after.status
+                    || before.assignee_id != after.assignee_id
+                    || before.assignee_agent_bot_id != after.assignee_agent_bot_id
+            }
             Some(Row::New(_)) => true,
             _ => false,
         };
@@ -484,7 +489,7 @@ fn settled(
 fn user_card(sender: &Sender) -> Option<crate::message::UserCard> {
     match sender {
         Sender::User(user) => Some(user.clone()),
-        Sender::Contact(_) => None,
+        Sender::Bot(_) | Sender::Contact(_) => None,
     }
 }
 

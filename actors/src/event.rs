@@ -2,7 +2,7 @@
 //!
 //! An event is built when its transaction is (`store.rs`), stored in the event log with it, and read by the websockets' hub
 //! (`hub.rs`) and by webhook deliveries (`webhooks.rs`). Its forms on the wire are in `wire.rs`.
-use crate::message::{Sender, UserCard};
+use crate::message::{Assignee, Sender, TeamCard, UserCard};
 use chrono::{DateTime, Utc};
 use entity::message::{MessageType, SenderType};
 use entity::{attachment, contact, contact_inbox, conversation, message};
@@ -54,6 +54,9 @@ pub enum Fact {
     /// It was given to somebody else.
     #[serde(rename = "assignee.changed")]
     AssigneeChanged(ConversationView),
+    /// It was given to another team.
+    #[serde(rename = "team.changed")]
+    TeamChanged(ConversationView),
     /// Somebody began to type; not logged.
     #[serde(rename = "conversation.typing_on")]
     TypingOn(ConversationView, Sender, bool),
@@ -132,7 +135,7 @@ impl Event {
 }
 
 fn is_contact_or_none(sender: &Option<Sender>) -> bool {
-    !matches!(sender, Some(Sender::User(_)))
+    !matches!(sender, Some(Sender::User(_) | Sender::Bot(_)))
 }
 
 impl MessageView {
@@ -161,7 +164,10 @@ pub struct ConversationView {
     pub inbox: InboxCard,
     /// Whose it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub assignee: Option<UserCard>,
+    pub assignee: Option<Assignee>,
+    /// The team that it is given to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamCard>,
     /// The latest message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_message: Option<Arc<MessageView>>,
@@ -200,6 +206,7 @@ impl Fact {
             Fact::ConversationUpdated(..) => "conversation.updated",
             Fact::ConversationRead(..) => "conversation.read",
             Fact::AssigneeChanged(..) => "assignee.changed",
+            Fact::TeamChanged(..) => "team.changed",
             Fact::TypingOn(..) => "conversation.typing_on",
             Fact::TypingOff(..) => "conversation.typing_off",
             Fact::ContactCreated(..) => "contact.created",
@@ -219,6 +226,7 @@ impl Fact {
             | Fact::ConversationUpdated(view, _)
             | Fact::ConversationRead(view)
             | Fact::AssigneeChanged(view)
+            | Fact::TeamChanged(view)
             | Fact::TypingOn(view, ..)
             | Fact::TypingOff(view, ..) => Some(view),
             Fact::ContactCreated(_) | Fact::ContactUpdated(..) | Fact::ContactDeleted(_) => None,
@@ -235,6 +243,7 @@ impl Fact {
             | Fact::ConversationUpdated(view, _)
             | Fact::ConversationRead(view)
             | Fact::AssigneeChanged(view)
+            | Fact::TeamChanged(view)
             | Fact::TypingOn(view, ..)
             | Fact::TypingOff(view, ..) => Some(view),
             Fact::ContactCreated(_) | Fact::ContactUpdated(..) | Fact::ContactDeleted(_) => None,
@@ -279,6 +288,7 @@ pub fn changes<T: Serialize>(before: &T, after: &T, columns: &[&str]) -> Changes
 pub const CONVERSATION_COLUMNS: &[&str] = &[
     "team_id",
     "assignee_id",
+    "assignee_agent_bot_id",
     "status",
     "snoozed_until",
     "custom_attributes",
@@ -333,6 +343,7 @@ mod tests {
                 contact_inbox,
                 inbox,
                 assignee: None,
+                team: None,
                 last_message,
                 can_reply: true,
             },

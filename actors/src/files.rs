@@ -62,11 +62,26 @@ impl Files {
         &self,
         file_name: &str,
         claimed_type: &str,
-        mut bytes: BoxStream<'_, Result<Bytes, String>>,
+        bytes: BoxStream<'_, Result<Bytes, String>>,
         limit: u64,
     ) -> Result<Stored, FileError> {
         let key = hex::encode(rand::random::<[u8; 16]>());
-        let upload = self.store.put_multipart(&path(&key)).await?;
+        self.put_at(&key, file_name, claimed_type, bytes, limit).await
+    }
+
+    /// As [`Files::put`], under a key that was given out before.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub async fn put_at(
+        &self,
+        key: &str,
+        file_name: &str,
+        claimed_type: &str,
+        mut bytes: BoxStream<'_, Result<Bytes, String>>,
+        limit: u64,
+    ) -> Result<Stored, FileError> {
+        let upload = self.store.put_multipart(&path(key)).await?;
         let mut writer = WriteMultipart::new(upload);
         let (mut digest, mut size, mut head) = (Sha256::new(), 0_u64, Vec::new());
         while let Some(chunk) = bytes.next().await {
@@ -92,7 +107,7 @@ impl Files {
         let file_name = clean_name(file_name);
         let content_type = content_type(&head, &file_name, claimed_type);
         let byte_size = i64::try_from(size).unwrap_or(i64::MAX);
-        Ok(Stored { key, file_name, content_type, byte_size, checksum: hex::encode(digest.finalize()) })
+        Ok(Stored { key: key.to_owned(), file_name, content_type, byte_size, checksum: hex::encode(digest.finalize()) })
     }
 
     /// Stores bytes that are in memory already.
@@ -134,7 +149,12 @@ impl Files {
     /// The public address of a file: unguessable, since it carries the random key, and signed, since no other key works.
     pub fn url(&self, key: &str, file_name: &str) -> String {
         let name = percent_encode(file_name);
-        format!("{}/files/{key}.{}/{name}", self.public_url, self.signature(key))
+        format!("{}/files/{}/{name}", self.public_url, self.signed(key))
+    }
+
+    /// A key with its signature, as addresses have it and as messages name files that were uploaded before.
+    pub fn signed(&self, key: &str) -> String {
+        format!("{key}.{}", self.signature(key))
     }
 
     /// The key in the signed part of an address, if the signature is ours. Compares in constant time.
@@ -187,7 +207,7 @@ fn content_type(head: &[u8], file_name: &str, claimed: &str) -> String {
 }
 
 /// The last component, without control characters, direction marks and trailing dots; at most 200 characters.
-fn clean_name(file_name: &str) -> String {
+pub fn clean_name(file_name: &str) -> String {
     let last = file_name.rsplit(['/', '\\']).next().unwrap_or_default();
     let is_hidden = |letter: &char| {
         letter.is_control() || matches!(*letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -155,10 +155,11 @@ impl Drop for Frames {
 /// Who types, and need not be told (contract, section 7).
 fn typist(event: &Event) -> Option<Listener> {
     let (Fact::TypingOn(view, who, _) | Fact::TypingOff(view, who, _)) = &event.fact else { return None };
-    Some(match who {
-        Sender::User(user) => Listener::User { account_id: event.account.id, user_id: user.id },
-        Sender::Contact(_) => Listener::Contact { contact_inbox_id: view.contact_inbox.id },
-    })
+    match who {
+        Sender::User(user) => Some(Listener::User { account_id: event.account.id, user_id: user.id }),
+        Sender::Contact(_) => Some(Listener::Contact { contact_inbox_id: view.contact_inbox.id }),
+        Sender::Bot(_) => None,
+    }
 }
 
 fn frame(event: &str, data: Value) -> Bytes {

@@ -74,6 +74,7 @@ pub mod event;
 pub mod files;
 pub mod hub;
 pub mod inbox;
+pub mod mailer;
 pub mod message;
 pub mod outbound;
 pub mod outbox;

@@ -188,12 +188,44 @@ pub struct UserCard {
     pub avatar_url: String,
 }
 
+/// What is shown of a bot to others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BotCard {
+    /// The bot's id.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// Empty when there is no picture.
+    pub avatar_url: String,
+}
+
+/// What is shown of a team to others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TeamCard {
+    /// The team's id.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+}
+
+/// Who has a conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Assignee {
+    /// An agent or administrator.
+    User(UserCard),
+    /// A bot.
+    Bot(BotCard),
+}
+
 /// Who wrote a message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Sender {
     /// An agent or administrator.
     User(UserCard),
+    /// A program of the account.
+    Bot(BotCard),
     /// The customer.
     Contact(Arc<entity::contact::Model>),
 }

@@ -85,7 +85,7 @@ impl Session {
                     if let Some(content_id) = attachment.content_id {
                         addresses.push((content_id, self.files.url(&stored.key, &stored.file_name)));
                     }
-                    files.push(NewFile { stored, uploader_id: None });
+                    files.push(NewFile { stored, uploader_id: None, blob_id: None });
                 }
                 Err(FileError::TooLarge(limit)) => {
                     skipped.push(json!({ "file_name": attachment.file_name, "reason": format!("larger than {} MB", limit >> 20) }));

@@ -102,6 +102,8 @@ pub struct NewFile {
     pub stored: Stored,
     /// Who brought it, if a user did.
     pub uploader_id: Option<i64>,
+    /// Its row, where it was uploaded before.
+    pub blob_id: Option<i64>,
 }
 
 /// What becomes of a row that waited to be sent.
@@ -357,6 +359,7 @@ impl Writer {
         }
         let stored = records.iter().enumerate().filter(|(position, _)| !repeated.contains(position)).map(|(_, record)| record);
         rows::update_conversations(db, stored.clone()).await?;
+        rows::update_labels(db, stored.clone()).await?;
         rows::update_contacts(db, stored.clone()).await?;
         rows::write_outgoing(db, stored.clone()).await?;
         rows::write_claims(db, stored).await?;

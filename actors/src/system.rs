@@ -11,6 +11,7 @@ use crate::egress::Egress;
 use crate::files::Files;
 use crate::hub::Hub;
 use crate::inbox;
+use crate::mailer::Mailer;
 use crate::persistence::{Flush, PersistenceActor};
 use crate::presence::Presence;
 use crate::schedule::ScheduleActor;
@@ -74,6 +75,8 @@ pub struct Handles {
     pub supervisor: Addr<Supervisor>,
     /// Deliveries.
     pub webhooks: Webhooks,
+    /// Mail of the desk itself.
+    pub mailer: Mailer,
     /// The guarded way out, for checking addresses.
     pub egress: Egress,
     /// What rings when somebody may wait or be free.
@@ -113,6 +116,8 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         given_up_after: deliveries_given_up_after,
         pool: pool.clone(),
     });
+    let mailer = Mailer::new(db.clone(), tools.relay.clone(), &tools.public_url);
+    mailer.start(&pool);
     AssignmentActor::new(assignment::Surroundings {
         db: db.clone(),
         catalog: catalog.clone(),
@@ -138,6 +143,7 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         contacts,
         supervisor,
         webhooks,
+        mailer,
         egress,
         wakes,
         persistence,
@@ -149,6 +155,7 @@ impl Handles {
     pub async fn stop(&self) {
         let _ = self.supervisor.send(StopAll).await;
         self.webhooks.stop().await;
+        self.mailer.stop().await;
         let _ = self.persistence.send(Flush).await;
     }
 }

@@ -5,7 +5,7 @@
 //! epoch seconds here and ISO there; what is null in a push is absent in REST.
 use crate::event::{Changes, ConversationView, Event, Fact, MessageView};
 use crate::files::{Files, is_shown_inline};
-use crate::message::{Sender, UserCard};
+use crate::message::{Assignee, BotCard, Sender, UserCard};
 use crate::presence::Presence;
 use chrono::{DateTime, SecondsFormat, Utc};
 use entity::message::{MessageType, SenderType};
@@ -78,7 +78,8 @@ impl Wire {
             | Fact::ConversationStatusChanged(view, _)
             | Fact::ConversationUpdated(view, _)
             | Fact::ConversationRead(view)
-            | Fact::AssigneeChanged(view) => self.conversation(view),
+            | Fact::AssigneeChanged(view)
+            | Fact::TeamChanged(view) => self.conversation(view),
             Fact::TypingOn(view, who, is_private) | Fact::TypingOff(view, who, is_private) => {
                 json!({ "conversation": self.conversation(view), "user": self.sender(who, event.account.id), "is_private": is_private })
             }
@@ -153,9 +154,15 @@ impl Wire {
             "labels": conversation.labels,
             "meta": {
                 "sender": self.contact(&view.contact),
-                "assignee": view.assignee.as_ref().map(|assignee| self.user(assignee, conversation.account_id)),
-                "assignee_type": view.assignee.as_ref().map(|_| "User"),
-                "team": null,
+                "assignee": view.assignee.as_ref().map(|assignee| match assignee {
+                    Assignee::User(user) => self.user(user, conversation.account_id),
+                    Assignee::Bot(bot) => self.bot(bot),
+                }),
+                "assignee_type": view.assignee.as_ref().map(|assignee| match assignee {
+                    Assignee::User(_) => "User",
+                    Assignee::Bot(_) => "AgentBot",
+                }),
+                "team": view.team,
                 "hmac_verified": view.contact_inbox.hmac_verified,
             },
             "status": conversation.status.name(),
@@ -178,6 +185,7 @@ impl Wire {
     pub fn sender(&self, sender: &Sender, account_id: i64) -> Value {
         match sender {
             Sender::User(user) => self.user(user, account_id),
+            Sender::Bot(bot) => self.bot(bot),
             Sender::Contact(contact) => self.contact(contact),
         }
     }
@@ -193,6 +201,11 @@ impl Wire {
             "availability_status": self.presence.availability(account_id, user.id).name(),
             "thumbnail": user.avatar_url,
         })
+    }
+
+    /// A bot (`BotPush`).
+    pub fn bot(&self, bot: &BotCard) -> Value {
+        json!({ "id": bot.id, "name": bot.name, "avatar_url": bot.avatar_url, "type": "agent_bot" })
     }
 
     /// A contact (`ContactPush`).
@@ -283,6 +296,7 @@ impl Wire {
         let message = &view.message;
         let sender = view.sender.as_ref().map(|sender| match sender {
             Sender::User(user) => json!({ "id": user.id, "name": user.name, "email": user.email, "type": "user" }),
+            Sender::Bot(bot) => json!({ "id": bot.id, "name": bot.name, "type": "agent_bot" }),
             Sender::Contact(contact) => self.webhook_contact(event, contact),
         });
         let mut with_message = conversation.clone();

@@ -31,6 +31,7 @@ pub mod inbox;
 pub mod inbox_member;
 pub mod label;
 pub mod macros;
+pub mod mail;
 pub mod mention;
 pub mod message;
 pub mod note;

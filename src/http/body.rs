@@ -65,6 +65,14 @@ impl<T: Request> FromRequest for Body<T> {
     }
 }
 
+/// How large requests may be.
+///
+/// # Errors
+/// If the application was put together without limits.
+pub fn limits(request: &HttpRequest) -> ApiResult<Limits> {
+    request.app_data::<Limits>().copied().ok_or_else(|| ApiError::failed("the application has no limits"))
+}
+
 /// Reads an object into its type; a refusal names the field.
 ///
 /// # Errors
@@ -85,7 +93,7 @@ pub fn parse<T: DeserializeOwned>(object: &Value) -> ApiResult<T> {
 
 async fn read(request: &HttpRequest, payload: &mut Payload) -> ApiResult<(Map<String, Value>, Vec<UploadedFile>)> {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let limits = *request.app_data::<Limits>().ok_or_else(|| ApiError::failed("the application has no limits"))?;
+    let limits = limits(request)?;
     if content_type.starts_with("multipart/form-data") {
         return read_multipart(request, payload, limits).await;
     }

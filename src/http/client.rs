@@ -7,7 +7,7 @@ use super::contacts::{check_length, checked_email, checked_phone_number};
 use super::conversations::OnOff;
 use super::error::{ApiError, ApiResult};
 use super::idempotency::Claim;
-use super::messages::{MessageFields, draft, incoming};
+use super::messages::{MessageFields, draft_of, incoming, uploaded};
 use super::{fields, views};
 use actix_web::{HttpResponse, web};
 use actors::catalog::Inbox;
@@ -236,6 +236,7 @@ pub async fn create_conversation(
         status: None,
         snoozed_until: None,
         assignee_id: None,
+        team_id: None,
         additional_attributes: Map::new(),
         custom_attributes: body.value.custom_attributes.unwrap_or_default(),
         first: None,
@@ -345,8 +346,7 @@ pub async fn create_message(
         let view = views::messages(&handles, vec![row]).await?.pop().ok_or_else(ApiError::not_found)?;
         return Ok(HttpResponse::Ok().json(shown_message(&handles, &view, path.2)));
     }
-    let mut draft = draft(body.value, body.files, 0)?;
-    draft.files.iter_mut().for_each(|file| file.uploader_id = None);
+    let draft = draft_of(body.value, uploaded(body.files, None).collect())?;
     let recorded = tell(&handles, key, Command::Deliver(Box::new(incoming(draft, address.conversation_id, claim.id)))).await?;
     let view = recorded.messages.first().ok_or_else(|| ApiError::failed("a message was stored and is not there"))?;
     Ok(HttpResponse::Ok().json(shown_message(&handles, view, path.2)))

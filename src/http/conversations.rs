@@ -6,14 +6,14 @@ use super::error::{ApiError, ApiResult};
 use super::idempotency::Claim;
 use super::inboxes::living;
 use super::messages::{self, MessageFields};
-use super::scope::find;
+use super::scope::{Found, find};
 use super::{contacts, fields, render, views};
 use actix_web::{HttpResponse, web};
 use actors::addresses::Address;
 use actors::catalog::Inbox;
 use actors::conversation::rules::Change;
 use actors::conversation::{Command, Open};
-use actors::message::{Key, Sender, UserCard};
+use actors::message::{Key, Sender, TeamCard, UserCard};
 use actors::store::Recorded;
 use actors::system::Handles;
 use actors::wire::iso_or_null;
@@ -131,6 +131,8 @@ pub struct NewConversation {
     status: Option<Status>,
     #[serde(default, deserialize_with = "fields::optional_id")]
     assignee_id: Option<i64>,
+    #[serde(default, deserialize_with = "fields::optional_id")]
+    team_id: Option<i64>,
     #[serde(default, deserialize_with = "fields::time")]
     snoozed_until: Option<DateTime<Utc>>,
     #[serde(default, deserialize_with = "fields::object")]
@@ -156,8 +158,12 @@ pub async fn create(handles: web::Data<Handles>, agent: Agent, claim: Claim, bod
         Some(id) => Some(assignable(&handles, &inbox, id)?.id),
         None => None,
     };
+    let team = match new.team_id {
+        Some(id) => Some(team(&handles, &agent, id)?.id),
+        None => None,
+    };
     let first = match new.message {
-        Some(message) => Some((Sender::User(agent.card()), messages::draft(message, body.files, agent.user.row.id)?)),
+        Some(message) => Some((Sender::User(agent.card()), messages::draft(&handles, &agent, message, body.files).await?)),
         None => None,
     };
     let open = Open {
@@ -165,6 +171,7 @@ pub async fn create(handles: web::Data<Handles>, agent: Agent, claim: Claim, bod
         status: new.status,
         snoozed_until: new.snoozed_until,
         assignee_id: assignee,
+        team_id: team,
         additional_attributes: new.additional_attributes.unwrap_or_default(),
         custom_attributes: new.custom_attributes.unwrap_or_default(),
         first,
@@ -174,6 +181,15 @@ pub async fn create(handles: web::Data<Handles>, agent: Agent, claim: Claim, bod
     let recorded = tell(&handles, key, Command::Open(Box::new(open))).await?;
     let conversation = recorded.conversation.ok_or_else(ApiError::not_found)?;
     answer(&handles, conversation.id).await
+}
+
+/// A team of the account.
+///
+/// # Errors
+/// 422.
+pub fn team(handles: &Handles, agent: &Agent, id: i64) -> ApiResult<TeamCard> {
+    let team = handles.catalog.now().team(id).filter(|team| team.row.account_id == agent.account.id).map(|team| team.card());
+    team.ok_or_else(|| ApiError::invalid("team_id", format!("team_id: there is no team {id}")))
 }
 
 /// In whose name, and in which inbox, a conversation is opened: by source id, or by contact and inbox.
@@ -289,12 +305,18 @@ pub struct Assignment {
     #[serde(default, deserialize_with = "fields::nullable_id")]
     #[schema(value_type = Option<i64>)]
     assignee_id: Option<Option<i64>>,
+    /// `AgentBot` where `assignee_id` is a bot's.
+    #[serde(default, deserialize_with = "fields::text")]
+    assignee_type: Option<String>,
+    #[serde(default, deserialize_with = "fields::nullable_id")]
+    #[schema(value_type = Option<i64>)]
+    team_id: Option<Option<i64>>,
 }
 
 impl Request for Assignment {}
 
-/// Gives a conversation to an agent; to nobody for 0 or null.
-#[utoipa::path(post, path = "", tag = "Conversations", request_body = Assignment, responses((status = 200, description = "the agent, or null")))]
+/// Gives a conversation to an agent, a bot or a team; to nobody for 0 or null.
+#[utoipa::path(post, path = "", tag = "Conversations", request_body = Assignment, responses((status = 200, description = "the agent, bot or team, or null")))]
 pub async fn assign(
     handles: web::Data<Handles>,
     agent: Agent,
@@ -302,19 +324,36 @@ pub async fn assign(
     body: Body<Assignment>,
 ) -> ApiResult<HttpResponse> {
     let found = find(&handles, &agent, path.1).await?;
-    let wanted = body.value.assignee_id.ok_or_else(|| ApiError::invalid("assignee_id", "assignee_id is missing"))?;
-    let assignee = match wanted.filter(|id| *id != 0) {
-        Some(id) => Some(assignable(&handles, &found.inbox, id)?),
-        None => None,
+    let catalog = handles.catalog.now();
+    let (change, shown) = match (body.value.assignee_id, body.value.team_id) {
+        (Some(Some(id)), _) if body.value.assignee_type.as_deref() == Some("AgentBot") => {
+            let bot = catalog.bot(id).filter(|bot| bot.serves(agent.account.id));
+            let bot = bot.ok_or_else(|| ApiError::invalid("assignee_id", format!("assignee_id: there is no bot {id}")))?;
+            (Change::AssigneeBot(bot.card()), render::slim_bot(bot))
+        }
+        // An id that names nobody takes the conversation from whoever has it (contract, section 2, Conversations).
+        (Some(id), _) => match id.and_then(|id| catalog.user(id)).filter(|user| user.place(agent.account.id).is_some()) {
+            Some(user) => {
+                let card = assignable(&handles, &found.inbox, user.row.id)?;
+                (Change::Assignee(Some(card)), render::agent(&handles, user, agent.account.id))
+            }
+            None => (Change::Assignee(None), Value::Null),
+        },
+        (None, Some(id)) => match id.and_then(|id| catalog.team(id)).filter(|team| team.row.account_id == agent.account.id) {
+            Some(team) => (Change::Team(Some(team.card())), render::team_row(team)),
+            None => (Change::Team(None), Value::Null),
+        },
+        (None, None) => return Err(ApiError::invalid("assignee_id", "assignee_id or team_id is missing")),
     };
-    let id = assignee.as_ref().map(|assignee| assignee.id);
-    tell_change(&handles, &agent, found.address, Change::Assignee(assignee)).await?;
-    let shown = id.and_then(|id| handles.catalog.now().user(id).cloned()).map(|user| render::agent(&handles, &user, agent.account.id));
+    tell_change(&handles, &agent, found.address, change).await?;
     Ok(HttpResponse::Ok().json(shown))
 }
 
 /// Only who may see an inbox can be given its conversations.
-fn assignable(handles: &Handles, inbox: &Inbox, id: i64) -> ApiResult<UserCard> {
+///
+/// # Errors
+/// 422.
+pub fn assignable(handles: &Handles, inbox: &Inbox, id: i64) -> ApiResult<UserCard> {
     let user = handles.catalog.now().user(id).filter(|_| inbox.is_visible_to(id)).map(|user| user.card());
     user.ok_or_else(|| ApiError::invalid("assignee_id", format!("assignee_id: {id} is no agent of this inbox")))
 }
@@ -395,12 +434,52 @@ pub async fn toggle_typing_status(
     Ok(HttpResponse::Ok().finish())
 }
 
-async fn change(handles: &Handles, agent: &Agent, display_id: i64, change: Change) -> ApiResult<Recorded> {
+/// Mutes a conversation: its contact is blocked, and it is resolved.
+#[utoipa::path(post, path = "", tag = "Conversations", responses((status = 200, description = "muted")))]
+pub async fn mute(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
+    let found = find(&handles, &agent, path.1).await?;
+    set_muted(&handles, &agent, &found, true).await?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// The contact may write again.
+#[utoipa::path(post, path = "", tag = "Conversations", responses((status = 200, description = "not muted any more")))]
+pub async fn unmute(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
+    let found = find(&handles, &agent, path.1).await?;
+    set_muted(&handles, &agent, &found, false).await?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// Blocks the contact or lets it write again, and says so in the conversation.
+///
+/// # Errors
+/// If the store fails.
+pub async fn set_muted(handles: &Handles, agent: &Agent, found: &Found, muted: bool) -> ApiResult<()> {
+    let id = found.address.conversation_id;
+    let row = conversation::Entity::find_by_id(id).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
+    let contact = contacts::of_account(handles, agent, row.contact_id).await?;
+    if contact.blocked != muted {
+        let update = actors::contacts::Update { blocked: Some(muted), ..Default::default() };
+        handles.contacts.update(&agent.account, contact, update).await?;
+        tell_change(handles, agent, found.address.clone(), Change::Muted(muted)).await?;
+    }
+    Ok(())
+}
+
+/// Changes a conversation that the caller may see.
+///
+/// # Errors
+/// 404, and what refuses the change.
+pub async fn change(handles: &Handles, agent: &Agent, display_id: i64, change: Change) -> ApiResult<Recorded> {
     let found = find(handles, agent, display_id).await?;
     tell_change(handles, agent, found.address, change).await
 }
 
-async fn tell_change(handles: &Handles, agent: &Agent, address: Address, change: Change) -> ApiResult<Recorded> {
+/// Changes a conversation that was found.
+///
+/// # Errors
+/// What refuses the change.
+pub async fn tell_change(handles: &Handles, agent: &Agent, address: Address, change: Change) -> ApiResult<Recorded> {
     tell(handles, address.key, Command::Change { conversation_id: address.conversation_id, by: agent.by(), change }).await
 }
 

@@ -31,6 +31,21 @@ pub fn ids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<i64>, D::Er
     list.into_iter().map(|value| id(value).map_err(D::Error::custom)).collect()
 }
 
+/// A list of texts; one alone is a list of it.
+pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let list = match Value::deserialize(deserializer)? {
+        Value::Null => Vec::new(),
+        Value::Array(list) => list,
+        one => vec![one],
+    };
+    let one = |value| match text(value) {
+        Ok(Some(text)) => Ok(text),
+        Ok(None) => Err(D::Error::custom("expected a text")),
+        Err(error) => Err(D::Error::custom(error)),
+    };
+    list.into_iter().map(one).collect()
+}
+
 /// A flag, as true, "true", 1 or "1".
 pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
     match Value::deserialize(deserializer)? {

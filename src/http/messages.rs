@@ -5,7 +5,7 @@ use super::body::{Body, Request, UploadedFile};
 use super::error::{ApiError, ApiResult};
 use super::idempotency::Claim;
 use super::scope::{Found, find};
-use super::{fields, render, views};
+use super::{direct_uploads, fields, message_items, render, views};
 use actix_web::{HttpResponse, web};
 use actors::conversation::rules::{ATTACHMENTS_LIMIT, CONTENT_LIMIT};
 use actors::conversation::{Command, Draft, Incoming, Outcome, Say, Target};
@@ -14,7 +14,7 @@ use actors::store::NewFile;
 use actors::system::Handles;
 use actors::wire::{iso_or_null, set};
 use entity::message::{self, MessageStatus, MessageType};
-use entity::{attachment, conversation, message as rows};
+use entity::{attachment, blob, conversation, message as rows};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -48,6 +48,25 @@ pub struct MessageFields {
     bcc_emails: Option<String>,
     #[serde(default, deserialize_with = "fields::text")]
     to_emails: Option<String>,
+    /// The HTML of a mail, where `content` is its text.
+    #[serde(default, deserialize_with = "fields::text")]
+    email_html_content: Option<String>,
+    /// A provider's template: name, category, language, processed_params.
+    #[serde(default, deserialize_with = "fields::object")]
+    #[schema(value_type = Option<Object>)]
+    template_params: Option<Map<String, Value>>,
+    #[serde(default, deserialize_with = "fields::text")]
+    campaign_id: Option<String>,
+    /// When it was said elsewhere.
+    external_created_at: Option<Value>,
+    /// Signed ids of files that were uploaded before.
+    #[serde(default, deserialize_with = "fields::texts")]
+    attachments: Vec<String>,
+    /// `AgentBot` with `sender_id`: says it in the name of a bot.
+    #[serde(default, deserialize_with = "fields::text")]
+    sender_type: Option<String>,
+    #[serde(default, deserialize_with = "fields::optional_id")]
+    sender_id: Option<i64>,
 }
 
 impl Request for MessageFields {
@@ -150,16 +169,13 @@ pub async fn create(
     let fields = body.value;
     let command = match fields.message_type.as_deref() {
         None | Some("outgoing" | "") => {
-            let draft = draft(fields, body.files, agent.user.row.id)?;
-            Command::Say(Box::new(Say {
-                conversation_id: address.conversation_id,
-                sender: Sender::User(agent.card()),
-                draft,
-                claim: claim.id,
-            }))
+            let sender = sender(&handles, &agent, &fields)?;
+            let mut draft = draft(&handles, &agent, fields, body.files).await?;
+            refer(&handles, address.conversation_id, &mut draft).await?;
+            Command::Say(Box::new(Say { conversation_id: address.conversation_id, sender, draft, claim: claim.id }))
         }
         Some("incoming") if inbox.settings.kind() == "api" => {
-            let incoming = incoming(draft(fields, body.files, agent.user.row.id)?, address.conversation_id, claim.id);
+            let incoming = incoming(draft(&handles, &agent, fields, body.files).await?, address.conversation_id, claim.id);
             Command::Deliver(Box::new(incoming))
         }
         Some("incoming") => return Err(ApiError::unprocessable("Incoming messages are only allowed in Api inboxes")),
@@ -168,6 +184,33 @@ pub async fn create(
     let recorded = tell(&handles, address.key, command).await?;
     let view = recorded.messages.first().ok_or_else(|| ApiError::failed("a message was stored and is not there"))?;
     Ok(HttpResponse::Ok().json(render::message(&handles, view, path.1)))
+}
+
+/// Who says it: the caller, or a bot that it names.
+fn sender(handles: &Handles, agent: &Agent, fields: &MessageFields) -> ApiResult<Sender> {
+    let Some(id) = fields.sender_id.filter(|_| fields.sender_type.as_deref() == Some("AgentBot")) else {
+        return Ok(Sender::User(agent.card()));
+    };
+    let bot = handles.catalog.now().bot(id).filter(|bot| bot.serves(agent.account.id)).map(|bot| bot.card());
+    bot.map(Sender::Bot).ok_or_else(|| ApiError::invalid("sender_id", format!("sender_id: there is no bot {id}")))
+}
+
+/// Adds the provider's id of the message that a draft answers; what is no message of the conversation is not answered.
+async fn refer(handles: &Handles, conversation_id: i64, draft: &mut Draft) -> ApiResult<()> {
+    let Some(given) = draft.content_attributes.remove("in_reply_to") else { return Ok(()) };
+    let id = match &given {
+        Value::String(text) => text.parse().ok(),
+        other => other.as_i64(),
+    };
+    let Some(id) = id else { return Ok(()) };
+    let answered = rows::Entity::find_by_id(id).filter(message::Column::ConversationId.eq(conversation_id)).one(&handles.db.read).await?;
+    if let Some(answered) = answered {
+        draft.content_attributes.insert("in_reply_to".into(), answered.id.into());
+        if let Some(source_id) = answered.source_id {
+            draft.content_attributes.insert("in_reply_to_external_id".into(), source_id.into());
+        }
+    }
+    Ok(())
 }
 
 /// A message of the contact, from what its system posts.
@@ -191,7 +234,22 @@ pub fn incoming(draft: Draft, conversation_id: i64, claim: Option<i64>) -> Incom
 ///
 /// # Errors
 /// 422 naming the field.
-pub fn draft(fields: MessageFields, files: Vec<UploadedFile>, uploader_id: i64) -> ApiResult<Draft> {
+pub async fn draft(handles: &Handles, agent: &Agent, mut fields: MessageFields, files: Vec<UploadedFile>) -> ApiResult<Draft> {
+    let mut named = direct_uploads::named(handles, agent.account.id, &std::mem::take(&mut fields.attachments)).await?;
+    named.extend(uploaded(files, Some(agent.user.row.id)));
+    draft_of(fields, named)
+}
+
+/// Files that came with a request.
+pub fn uploaded(files: Vec<UploadedFile>, uploader_id: Option<i64>) -> impl Iterator<Item = NewFile> {
+    files.into_iter().map(move |file| NewFile { stored: file.stored, uploader_id, blob_id: None })
+}
+
+/// What a request asks to be said, its files found already.
+///
+/// # Errors
+/// 422 naming the field.
+pub fn draft_of(fields: MessageFields, files: Vec<NewFile>) -> ApiResult<Draft> {
     let content_type = fields.content_type.filter(|kind| !kind.is_empty()).unwrap_or_else(|| "text".into());
     if !CONTENT_TYPES.contains(&content_type.as_str()) {
         return Err(ApiError::invalid("content_type", format!("content_type: \"{content_type}\" is none of {}", CONTENT_TYPES.join(", "))));
@@ -206,6 +264,21 @@ pub fn draft(fields: MessageFields, files: Vec<UploadedFile>, uploader_id: i64) 
         return Err(ApiError::invalid("source_id", "source_id is longer than 1000 characters"));
     }
     let mut content_attributes = fields.content_attributes.unwrap_or_default();
+    message_items::check(&content_type, &content_attributes)?;
+    if let Some(time) = fields.external_created_at.filter(|time| !time.is_null()) {
+        content_attributes.insert("external_created_at".into(), time);
+    }
+    if let Some(html) = fields.email_html_content.filter(|html| !html.is_empty()) {
+        let html = actors::channel::email::sanitized(&html);
+        content_attributes.insert("email".into(), json!({ "html_content": { "full": html, "reply": html } }));
+    }
+    let mut additional_attributes = fields.additional_attributes.unwrap_or_default();
+    if let Some(template) = fields.template_params {
+        additional_attributes.insert("template_params".into(), Value::Object(template));
+    }
+    if let Some(campaign_id) = fields.campaign_id.filter(|id| !id.is_empty()) {
+        additional_attributes.insert("campaign_id".into(), campaign_id.into());
+    }
     for (name, list) in [("cc_emails", fields.cc_emails), ("bcc_emails", fields.bcc_emails), ("to_emails", fields.to_emails)] {
         let addresses = addresses(name, list.as_deref().unwrap_or_default())?;
         if !addresses.is_empty() {
@@ -216,9 +289,9 @@ pub fn draft(fields: MessageFields, files: Vec<UploadedFile>, uploader_id: i64) 
         content: fields.content,
         content_type,
         content_attributes,
-        additional_attributes: fields.additional_attributes.unwrap_or_default(),
+        additional_attributes,
         private: fields.private.unwrap_or(false),
-        files: files.into_iter().map(|file| NewFile { stored: file.stored, uploader_id: Some(uploader_id) }).collect(),
+        files,
         echo_id: fields.echo_id,
         source_id: fields.source_id.filter(|id| !id.is_empty()),
     })
@@ -272,7 +345,10 @@ pub async fn remove(handles: web::Data<Handles>, agent: Agent, path: web::Path<(
     let found = find(&handles, &agent, path.1).await?;
     let carried = attachment::Entity::find().filter(attachment::Column::MessageId.eq(path.2)).all(&handles.db.read).await?;
     let answer = settle(&handles, found, path.2, Outcome::Delete, path.1).await?;
-    for key in carried.iter().filter_map(|attachment| attachment.meta.get("key").and_then(Value::as_str)) {
+    let keys: Vec<&str> = carried.iter().filter_map(|attachment| attachment.meta.get("key").and_then(Value::as_str)).collect();
+    // An uploaded file may go with several messages.
+    let used = blob::Entity::find().filter(blob::Column::Key.is_in(keys.iter().copied())).all(&handles.db.read).await?;
+    for key in keys.into_iter().filter(|key| !used.iter().any(|blob| blob.key == *key)) {
         // No address leads to it any more, so the message is gone even if this fails.
         if let Err(error) = handles.files.delete(key).await {
             tracing::warn!(message.id = path.2, %error, "removing the file of a message that was taken back");

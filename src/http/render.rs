@@ -1,6 +1,6 @@
 //! The forms of REST answers (contract, sections 1 and 2). What they share with websockets is in `actors::wire`.
 use super::views::ShownConversation;
-use actors::catalog::{Inbox, Snapshot, User, Webhook};
+use actors::catalog::{Bot, Inbox, Snapshot, Team, User, Webhook};
 use actors::channel::ChannelSettings;
 use actors::event::MessageView;
 use actors::system::Handles;
@@ -246,9 +246,16 @@ pub fn conversation(handles: &Handles, shown: &ShownConversation) -> Value {
         "channel": view.inbox.channel_type,
         "hmac_verified": view.contact_inbox.hmac_verified,
     });
-    if let Some(user) = conversation.assignee_id.and_then(|id| handles.catalog.now().user(id).cloned()) {
-        set(&mut meta, "assignee", agent(handles, &user, conversation.account_id));
+    let catalog = handles.catalog.now();
+    if let Some(user) = conversation.assignee_id.and_then(|id| catalog.user(id)) {
+        set(&mut meta, "assignee", agent(handles, user, conversation.account_id));
         set(&mut meta, "assignee_type", "User".into());
+    } else if let Some(bot) = conversation.assignee_agent_bot_id.and_then(|id| catalog.bot(id)) {
+        set(&mut meta, "assignee", slim_bot(bot));
+        set(&mut meta, "assignee_type", "AgentBot".into());
+    }
+    if let Some(found) = conversation.team_id.and_then(|id| catalog.team(id)) {
+        set(&mut meta, "team", team(found, None));
     }
     let last = view.last_message.iter().map(|message| wire.message(message, view));
     json!({
@@ -278,6 +285,43 @@ pub fn conversation(handles: &Handles, shown: &ShownConversation) -> Value {
         "priority": conversation.priority.map(|priority| priority.name()),
         "waiting_since": epoch_or_zero(conversation.waiting_since),
         "sla_policy_id": null,
+    })
+}
+
+/// A team; whether a user belongs to it where one asks.
+pub fn team(team: &Team, asked_by: Option<i64>) -> Value {
+    json!({
+        "id": team.row.id,
+        "name": team.row.name,
+        "description": team.row.description,
+        "allow_auto_assign": team.row.allow_auto_assign,
+        "account_id": team.row.account_id,
+        "is_member": asked_by.is_some_and(|user_id| team.members.binary_search(&user_id).is_ok()),
+    })
+}
+
+/// A team as its row is (contract, section 2, `assignments`).
+pub fn team_row(team: &Team) -> Value {
+    json!({
+        "id": team.row.id,
+        "name": team.row.name,
+        "description": team.row.description,
+        "allow_auto_assign": team.row.allow_auto_assign,
+        "account_id": team.row.account_id,
+        "created_at": iso(team.row.created_at),
+        "updated_at": iso(team.row.updated_at),
+    })
+}
+
+/// A bot where another object mentions it.
+pub fn slim_bot(bot: &Bot) -> Value {
+    json!({
+        "id": bot.row.id,
+        "name": bot.row.name,
+        "description": bot.row.description,
+        "thumbnail": bot.avatar_url,
+        "outgoing_url": bot.row.outgoing_url,
+        "bot_type": "webhook",
     })
 }
 

@@ -23,8 +23,15 @@ pub struct Found {
 /// 404.
 pub async fn find(handles: &Handles, agent: &Agent, display_id: i64) -> ApiResult<Found> {
     let address = address(handles, agent.account.id, display_id).await?;
-    let inbox = agent.visible_inbox(address.key.inbox_id)?;
-    Ok(Found { address, inbox })
+    if let Ok(inbox) = agent.visible_inbox(address.key.inbox_id) {
+        return Ok(Found { address, inbox });
+    }
+    // A team's conversation is its members' to see, whatever inbox it came by (contract, section 0, Roles).
+    let row = conversation::Entity::find_by_id(address.conversation_id).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
+    let catalog = handles.catalog.now();
+    let team = row.team_id.and_then(|id| catalog.team(id)).filter(|team| team.members.contains(&agent.user.row.id));
+    let inbox = team.and_then(|_| catalog.inbox(address.key.inbox_id)).filter(|inbox| !inbox.is_deleted());
+    Ok(Found { inbox: inbox.cloned().ok_or_else(ApiError::not_found)?, address })
 }
 
 /// Where the conversation of a number lives.

@@ -48,7 +48,8 @@ pub async fn conversations(handles: &Handles, rows: Vec<conversation::Model>) ->
             contact: contact.clone(),
             contact_inbox: identity.clone(),
             inbox: InboxCard { id: inbox.row.id, name: inbox.row.name.clone(), channel_type: inbox.settings.channel_type().to_owned() },
-            assignee: row.assignee_id.and_then(|id| catalog.user(id)).map(|user| user.card()),
+            assignee: catalog.assignee(&row),
+            team: row.team_id.and_then(|id| catalog.team(id)).map(|team| team.card()),
             last_message: last_id.and_then(|id| messages.get(&id)).cloned().map(Arc::new),
             can_reply: rules::can_reply(&inbox.settings, last_incoming_at, now),
             conversation: Arc::new(row),
@@ -103,6 +104,7 @@ pub async fn messages(handles: &Handles, rows: Vec<message::Model>) -> ApiResult
     let shown = rows.into_iter().map(|row| {
         let sender = match (row.sender_type, row.sender_id) {
             (Some(SenderType::User), Some(id)) => catalog.user(id).map(|user| Sender::User(user.card())),
+            (Some(SenderType::AgentBot), Some(id)) => catalog.bot(id).map(|bot| Sender::Bot(bot.card())),
             (Some(SenderType::Contact), Some(id)) => contacts.get(&id).cloned().map(Sender::Contact),
             _ => None,
         };

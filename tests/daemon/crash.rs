@@ -3,7 +3,7 @@
 use crate::harness::{Client, Daemon, Receiver, SOON, eventually};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,10 +13,39 @@ const KILLS: usize = 50;
 /// What clients were told: by source id, the id of the message.
 type Acknowledged = Arc<Mutex<BTreeMap<String, i64>>>;
 
+/// How many messages were acknowledged, and how many may be before the next kill: what is written stays countable on any
+/// machine.
+#[derive(Default)]
+struct Pace {
+    acknowledged: AtomicUsize,
+    allowed: AtomicUsize,
+    more: tokio::sync::Notify,
+}
+
+impl Pace {
+    /// Returns once another message may be written; false when none will be any more.
+    async fn may_write(&self) -> bool {
+        loop {
+            let more = self.more.notified();
+            match self.allowed.load(Ordering::SeqCst) {
+                0 => return false,
+                allowed if self.acknowledged.load(Ordering::SeqCst) < allowed => return true,
+                _ => more.await,
+            }
+        }
+    }
+
+    /// Allows so many in all; 0 ends the writing.
+    fn allow(&self, allowed: usize) {
+        self.allowed.store(allowed, Ordering::SeqCst);
+        self.more.notify_waiters();
+    }
+}
+
 /// Posts numbered messages to one conversation until told to stop; a message whose answer did not come is posted again.
-async fn write(visitor: Client, path: String, number: usize, said: Acknowledged, stop: Arc<AtomicBool>, count: Arc<AtomicUsize>) {
+async fn write(visitor: Client, path: String, number: usize, said: Acknowledged, pace: Arc<Pace>) {
     let mut next = 0;
-    while !stop.load(Ordering::Relaxed) {
+    while pace.may_write().await {
         let source_id = format!("client-{number}-message-{next}");
         let request = visitor.request(reqwest::Method::POST, &path).json(&json!({ "content": source_id, "source_id": source_id }));
         match visitor.try_answer(request).await {
@@ -24,7 +53,7 @@ async fn write(visitor: Client, path: String, number: usize, said: Acknowledged,
                 let id = answer.id("/id");
                 let before = said.lock().unwrap().insert(source_id, id);
                 assert!(before.is_none_or(|before| before == id), "a repeat was answered with another message");
-                count.fetch_add(1, Ordering::Relaxed);
+                pace.acknowledged.fetch_add(1, Ordering::SeqCst);
                 next += 1;
             }
             // Refused, broken off, or busy: nothing is known.
@@ -78,23 +107,26 @@ async fn what_was_acknowledged_survives_fifty_kills_once_and_every_webhook_arriv
         paths.push(format!("{opened}/{id}/messages"));
         conversations.push(id);
     }
-    let (said, stop, count) = (Acknowledged::default(), Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (said, pace) = (Acknowledged::default(), Arc::new(Pace::default()));
+    pace.allow(CLIENTS);
     let writers: Vec<_> = paths
         .into_iter()
         .enumerate()
-        .map(|(number, path)| tokio::spawn(write(daemon.visitor(), path, number, said.clone(), stop.clone(), count.clone())))
+        .map(|(number, path)| tokio::spawn(write(daemon.visitor(), path, number, said.clone(), pace.clone())))
         .collect();
     for kill in 0..KILLS {
         // Each time at another moment: after so many more acknowledged messages, in the middle of whatever is going on then.
-        let wanted = count.load(Ordering::Relaxed) + 20 + kill * 7 % 50;
-        eventually(SOON, || async { (count.load(Ordering::Relaxed) >= wanted).then_some(()) }).await;
+        let wanted = pace.acknowledged.load(Ordering::SeqCst) + 20 + kill * 7 % 50;
+        // The writers are never told to pause before the kill: it meets them writing.
+        pace.allow(wanted + CLIENTS);
+        eventually(SOON, || async { (pace.acknowledged.load(Ordering::SeqCst) >= wanted).then_some(()) }).await;
         daemon.kill();
         daemon.restart().await;
         if kill % 10 == 9 {
             check(&admin, &conversations, &said).await;
         }
     }
-    stop.store(true, Ordering::Relaxed);
+    pace.allow(0);
     for writer in writers {
         writer.await.unwrap();
     }

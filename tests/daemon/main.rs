@@ -15,6 +15,7 @@ mod app;
 mod assignment;
 mod bad_bodies;
 mod bad_input;
+mod conversation_work;
 mod crash;
 mod crawl;
 mod desk;

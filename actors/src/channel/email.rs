@@ -21,6 +21,9 @@ mod screen;
 mod smtp;
 mod stream;
 
+/// HTML of an agent, without what could run or fetch.
+pub use html::clean_outbound as sanitized;
+
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]

@@ -135,6 +135,8 @@ pub struct Open {
     pub snoozed_until: Option<DateTime<Utc>>,
     /// Whose it is.
     pub assignee_id: Option<i64>,
+    /// Which team's it is.
+    pub team_id: Option<i64>,
     /// Kept with it.
     pub additional_attributes: Map<String, Value>,
     /// Kept with it.

@@ -79,7 +79,8 @@ impl Known {
             contact,
             contact_inbox,
             inbox: InboxCard { id: inbox.row.id, name: inbox.row.name.clone(), channel_type: inbox.settings.channel_type().to_owned() },
-            assignee: self.row.assignee_id.and_then(|id| catalog.user(id)).map(|user| user.card()),
+            assignee: catalog.assignee(&self.row),
+            team: self.row.team_id.and_then(|id| catalog.team(id)).map(|team| team.card()),
             last_message: self.last_message.clone(),
             can_reply: self.can_reply(inbox, entity::now()),
         }
@@ -186,6 +187,7 @@ async fn view(
     let db = &surroundings.db.read;
     let sender = match (message.sender_type, message.sender_id) {
         (Some(SenderType::User), Some(id)) => surroundings.catalog.now().user(id).map(|user| Sender::User(user.card())),
+        (Some(SenderType::AgentBot), Some(id)) => surroundings.catalog.now().bot(id).map(|bot| Sender::Bot(bot.card())),
         (Some(SenderType::Contact), Some(id)) => match contact.filter(|contact| contact.id == id) {
             Some(contact) => Some(Sender::Contact(contact.clone())),
             None => contact::Entity::find_by_id(id).one(db).await?.map(|contact| Sender::Contact(Arc::new(contact))),

@@ -1,62 +1,18 @@
 //! What follows from what happens in a conversation. Pure: rows in, rows out, the time given.
+mod change;
+
+pub use change::{By, Change, LabelEdit, after_change, labels_of};
+
 use crate::catalog::Inbox;
 use crate::channel::ChannelSettings;
 use crate::event::MessageView;
-use crate::message::{Capabilities, Delivery, Sender, UserCard};
+use crate::message::{Capabilities, Delivery, Sender};
 use chrono::{DateTime, Duration, Utc};
-use entity::account_user::Role;
-use entity::conversation::{Priority, Status};
+use entity::conversation::Status;
 use entity::inbox;
 use entity::message::{MessageStatus, MessageType, SenderType};
 use entity::{contact, conversation, message};
-use serde_json::{Map, Value, json};
-
-/// A change to a conversation that is not a message.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Change {
-    /// To this status, or to the other one of open and resolved.
-    Status {
-        /// None: toggle.
-        status: Option<Status>,
-        /// For `snoozed`.
-        snoozed_until: Option<DateTime<Utc>>,
-    },
-    /// To this agent, or to nobody.
-    Assignee(Option<UserCard>),
-    /// To this agent if it is nobody's yet.
-    AssigneeIfFree(UserCard),
-    /// How urgent.
-    Priority(Option<Priority>),
-    /// Agents have seen it up to now.
-    SeenByAgent,
-    /// The contact has seen it up to now.
-    SeenByContact,
-    /// Agents shall look at it again.
-    Unread,
-    /// The whole set.
-    CustomAttributes(Map<String, Value>),
-}
-
-/// Who changes something.
-#[derive(Clone, Debug, PartialEq)]
-pub enum By {
-    /// A user, with its role in the account.
-    User(UserCard, Role),
-    /// The customer.
-    Contact,
-    /// A rule.
-    System,
-}
-
-impl By {
-    /// The user, if it is one.
-    pub fn user(&self) -> Option<&UserCard> {
-        match self {
-            By::User(user, _) => Some(user),
-            By::Contact | By::System => None,
-        }
-    }
-}
+use serde_json::{Value, json};
 
 /// A new conversation of a contact.
 pub fn open(inbox: &inbox::Model, contact: &contact::Model, now: DateTime<Utc>) -> conversation::Model {
@@ -68,8 +24,12 @@ pub fn open(inbox: &inbox::Model, contact: &contact::Model, now: DateTime<Utc>) 
         inbox_id: inbox.id,
         contact_id: contact.id,
         contact_inbox_id: 0,
-        // Whoever is blocked may write, and nobody is troubled.
-        status: if contact.blocked { Status::Resolved } else { Status::Open },
+        // Whoever is blocked may write, and nobody is troubled; where a bot answers first, agents wait for it.
+        status: match (contact.blocked, inbox.agent_bot_id) {
+            (true, _) => Status::Resolved,
+            (false, Some(_)) => Status::Pending,
+            (false, None) => Status::Open,
+        },
         priority: None,
         assignee_id: None,
         assignee_agent_bot_id: None,
@@ -90,15 +50,16 @@ pub fn open(inbox: &inbox::Model, contact: &contact::Model, now: DateTime<Utc>) 
     }
 }
 
-/// A conversation after a message of its contact: waits for an answer, and is open again unless the contact is blocked.
-pub fn after_incoming(before: &conversation::Model, contact: &contact::Model, now: DateTime<Utc>) -> conversation::Model {
+/// A conversation after a message of its contact: waits for an answer, and is open again unless the contact is blocked. Once
+/// resolved, it goes back to the inbox's bot where there is one.
+pub fn after_incoming(before: &conversation::Model, contact: &contact::Model, has_bot: bool, now: DateTime<Utc>) -> conversation::Model {
     let mut after = before.clone();
     after.unread_count = before.unread_count.saturating_add(1);
     after.waiting_since = before.waiting_since.or(Some(now));
     after.last_activity_at = now;
     after.updated_at = now;
     if matches!(before.status, Status::Resolved | Status::Snoozed) && !contact.blocked {
-        after.status = Status::Open;
+        after.status = if has_bot && before.status == Status::Resolved { Status::Pending } else { Status::Open };
         after.snoozed_until = None;
     }
     after
@@ -117,93 +78,6 @@ pub fn after_outgoing(before: &conversation::Model, message: &message::Model, no
         }
     }
     after
-}
-
-/// A conversation after a change, and what its thread says about it.
-pub fn after_change(before: &conversation::Model, change: &Change, by: &By, now: DateTime<Utc>) -> (conversation::Model, Option<String>) {
-    let mut after = before.clone();
-    after.updated_at = now;
-    let who = by.user().map(|user| user.name.as_str());
-    let mut said = None;
-    match change {
-        Change::Status { status, snoozed_until } => {
-            let toggled = if before.status == Status::Open { Status::Resolved } else { Status::Open };
-            after.status = status.unwrap_or(toggled);
-            after.snoozed_until = snoozed_until.filter(|_| after.status == Status::Snoozed);
-            if after.status != before.status {
-                said = Some(status_words(after.status, who, matches!(by, By::Contact)));
-            }
-            if after.status == Status::Resolved {
-                after.waiting_since = None;
-            }
-            // An agent who opens a conversation takes it (contract, section 12, trap 13).
-            if let By::User(user, Role::Agent) = by
-                && after.status == Status::Open
-                && before.status != Status::Open
-                && before.assignee_id.is_none()
-            {
-                after.assignee_id = Some(user.id);
-            }
-        }
-        Change::Assignee(assignee) => {
-            after.assignee_id = assignee.as_ref().map(|assignee| assignee.id);
-            if after.assignee_id != before.assignee_id {
-                said = Some(assignee_words(assignee.as_ref(), by));
-            }
-        }
-        Change::AssigneeIfFree(assignee) => {
-            if before.assignee_id.is_none() && before.status == Status::Open {
-                after.assignee_id = Some(assignee.id);
-                said = Some(assignee_words(Some(assignee), by));
-            }
-        }
-        Change::Priority(priority) => {
-            after.priority = *priority;
-            if after.priority != before.priority {
-                let to = priority.map_or("none", Priority::name);
-                said = Some(format!("{} set the priority to {to}", who.unwrap_or("The system")));
-            }
-        }
-        Change::SeenByAgent => {
-            after.agent_last_seen_at = Some(now);
-            after.unread_count = 0;
-            if by.user().is_some_and(|user| Some(user.id) == before.assignee_id) {
-                after.assignee_last_seen_at = Some(now);
-            }
-        }
-        Change::SeenByContact => after.contact_last_seen_at = Some(now),
-        Change::Unread => {
-            after.agent_last_seen_at = None;
-            after.assignee_last_seen_at = None;
-            after.unread_count = before.unread_count.max(1);
-        }
-        Change::CustomAttributes(attributes) => after.custom_attributes = Value::Object(attributes.clone()),
-    }
-    (after, said)
-}
-
-fn status_words(status: Status, who: Option<&str>, by_contact: bool) -> String {
-    let done = match status {
-        Status::Open => "reopened",
-        Status::Resolved => "marked resolved",
-        Status::Pending => "marked pending",
-        Status::Snoozed => "snoozed",
-    };
-    match who {
-        Some(who) => format!("Conversation was {done} by {who}"),
-        None if by_contact => format!("Conversation was {done} by the contact"),
-        None => format!("Conversation was {done} by the system"),
-    }
-}
-
-fn assignee_words(assignee: Option<&UserCard>, by: &By) -> String {
-    match (assignee, by.user()) {
-        (None, Some(user)) => format!("Conversation unassigned by {}", user.name),
-        (None, None) => "Conversation unassigned".into(),
-        (Some(assignee), Some(user)) if assignee.id == user.id => format!("{} self-assigned this conversation", user.name),
-        (Some(assignee), Some(user)) => format!("Assigned to {} by {}", assignee.name, user.name),
-        (Some(assignee), None) => format!("Assigned to {} by the system", assignee.name),
-    }
 }
 
 /// Whether an answer may be written now, given when the contact wrote last.
@@ -304,18 +178,20 @@ pub fn next_status(now: MessageStatus, reported: MessageStatus) -> Option<Messag
 pub fn sender_columns(sender: &Sender) -> (SenderType, i64) {
     match sender {
         Sender::User(user) => (SenderType::User, user.id),
+        Sender::Bot(bot) => (SenderType::AgentBot, bot.id),
         Sender::Contact(contact) => (SenderType::Contact, contact.id),
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::channel::{api, email};
     use crate::message::Profile;
     use crate::people;
 
-    fn conversation(status: Status) -> conversation::Model {
+    /// A conversation to change.
+    pub fn conversation(status: Status) -> conversation::Model {
         let now = entity::now();
         let contact = people::new_contact(1, &Profile::default(), "Ada", now);
         conversation::Model { id: 5, status, ..new(&contact, now) }
@@ -351,27 +227,28 @@ mod tests {
         }
     }
 
-    fn agent() -> UserCard {
-        UserCard { id: 3, name: "Grace".into(), available_name: "Grace".into(), email: "g@example.com".into(), avatar_url: String::new() }
-    }
-
     #[test]
     fn a_message_of_the_contact_opens_what_was_closed_unless_blocked() {
         let now = entity::now();
         let contact = people::new_contact(1, &Profile::default(), "Ada", now);
         let blocked = contact::Model { blocked: true, ..contact.clone() };
-        for (before, contact, after) in [
-            (Status::Open, &contact, Status::Open),
-            (Status::Pending, &contact, Status::Pending),
-            (Status::Resolved, &contact, Status::Open),
-            (Status::Snoozed, &contact, Status::Open),
-            (Status::Resolved, &blocked, Status::Resolved),
+        for (before, contact, has_bot, after) in [
+            (Status::Open, &contact, false, Status::Open),
+            (Status::Pending, &contact, true, Status::Pending),
+            (Status::Resolved, &contact, false, Status::Open),
+            (Status::Resolved, &contact, true, Status::Pending),
+            (Status::Snoozed, &contact, true, Status::Open),
+            (Status::Resolved, &blocked, true, Status::Resolved),
         ] {
-            let row = after_incoming(&conversation(before), contact, now);
-            assert_eq!((row.status, row.unread_count, row.waiting_since), (after, 1, Some(now)), "{before:?}");
+            let row = after_incoming(&conversation(before), contact, has_bot, now);
+            assert_eq!((row.status, row.unread_count, row.waiting_since), (after, 1, Some(now)), "{before:?}, bot: {has_bot}");
         }
         let waits = conversation::Model { waiting_since: Some(now - Duration::hours(1)), ..conversation(Status::Open) };
-        assert_eq!(after_incoming(&waits, &contact, now).waiting_since, waits.waiting_since, "the contact waits since the first message");
+        assert_eq!(
+            after_incoming(&waits, &contact, false, now).waiting_since,
+            waits.waiting_since,
+            "the contact waits since the first message"
+        );
     }
 
     #[test]
@@ -395,58 +272,6 @@ mod tests {
                 "{kind:?} {private} {sender:?}"
             );
         }
-    }
-
-    #[test]
-    fn changes_say_what_happened() {
-        let now = entity::now();
-        let (agent_opens, administrator) = (By::User(agent(), Role::Agent), By::User(agent(), Role::Administrator));
-        let status = |status| Change::Status { status, snoozed_until: None };
-        for (before, change, by, after, assignee, said) in [
-            (Status::Open, status(None), &administrator, Status::Resolved, None, Some("Conversation was marked resolved by Grace")),
-            (Status::Resolved, status(None), &administrator, Status::Open, None, Some("Conversation was reopened by Grace")),
-            (Status::Resolved, status(None), &agent_opens, Status::Open, Some(3), Some("Conversation was reopened by Grace")),
-            (Status::Snoozed, status(None), &By::System, Status::Open, None, Some("Conversation was reopened by the system")),
-            (Status::Open, status(Some(Status::Open)), &administrator, Status::Open, None, None),
-            (
-                Status::Open,
-                status(Some(Status::Resolved)),
-                &By::Contact,
-                Status::Resolved,
-                None,
-                Some("Conversation was marked resolved by the contact"),
-            ),
-            (
-                Status::Open,
-                Change::Assignee(Some(agent())),
-                &administrator,
-                Status::Open,
-                Some(3),
-                Some("Grace self-assigned this conversation"),
-            ),
-            (Status::Open, Change::AssigneeIfFree(agent()), &By::System, Status::Open, Some(3), Some("Assigned to Grace by the system")),
-            (Status::Resolved, Change::AssigneeIfFree(agent()), &By::System, Status::Resolved, None, None),
-            (
-                Status::Open,
-                Change::Priority(Some(Priority::High)),
-                &administrator,
-                Status::Open,
-                None,
-                Some("Grace set the priority to high"),
-            ),
-        ] {
-            let (row, words) = after_change(&conversation(before), &change, by, now);
-            assert_eq!((row.status, row.assignee_id, words.as_deref()), (after, assignee, said), "{before:?} {change:?}");
-        }
-        let until = Some(now + Duration::hours(1));
-        let (snoozed, _) = after_change(
-            &conversation(Status::Open),
-            &Change::Status { status: Some(Status::Snoozed), snoozed_until: until },
-            &By::System,
-            now,
-        );
-        assert_eq!(snoozed.snoozed_until, until);
-        assert_eq!(after_change(&snoozed, &status(None), &By::System, now).0.snoozed_until, None);
     }
 
     #[test]

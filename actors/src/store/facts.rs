@@ -27,7 +27,8 @@ pub fn facts(record: &Record, catalog: &Snapshot) -> Vec<Fact> {
         contact,
         contact_inbox: Arc::new(contact_inbox.after().clone()),
         inbox: InboxCard { id: inbox.row.id, name: inbox.row.name.clone(), channel_type: inbox.settings.channel_type().to_owned() },
-        assignee: after.assignee_id.and_then(|id| catalog.user(id)).map(|user| user.card()),
+        assignee: catalog.assignee(&after),
+        team: after.team_id.and_then(|id| catalog.team(id)).map(|team| team.card()),
         last_message: None,
         can_reply: record.can_reply,
         conversation: after.clone(),
@@ -80,8 +81,11 @@ fn conversation_facts(
     if before.status != after.status {
         facts.push(Fact::ConversationStatusChanged(view(), changes.clone()));
     }
-    if before.assignee_id != after.assignee_id {
+    if before.assignee_id != after.assignee_id || before.assignee_agent_bot_id != after.assignee_agent_bot_id {
         facts.push(Fact::AssigneeChanged(view()));
+    }
+    if before.team_id != after.team_id {
+        facts.push(Fact::TeamChanged(view()));
     }
     facts.push(Fact::ConversationUpdated(view(), changes));
     if before.agent_last_seen_at != after.agent_last_seen_at {
@@ -94,6 +98,7 @@ fn conversation_facts(
 fn announces(before: &conversation::Model, after: &conversation::Model) -> bool {
     before.team_id != after.team_id
         || before.assignee_id != after.assignee_id
+        || before.assignee_agent_bot_id != after.assignee_agent_bot_id
         || before.status != after.status
         || before.snoozed_until != after.snoozed_until
         || before.custom_attributes != after.custom_attributes

@@ -1,9 +1,11 @@
 //! The statements of a group, one per table.
 use super::{Attempt, NewMessage, OutgoingChange, Record, Recorded, Row, is_taken_back, waiting};
+use crate::conversation::rules::labels_of;
 use crate::event::{Event, MessageView};
 use entity::message::MessageStatus;
 use entity::{
-    account, attachment, blob, contact, contact_inbox, conversation, delivery, delivery_attempt, event, idempotency_key, message, outgoing,
+    account, attachment, blob, contact, contact_inbox, conversation, conversation_label, delivery, delivery_attempt, event,
+    idempotency_key, message, outgoing,
 };
 use sea_orm::sea_query::{Expr, ExprTrait, IntoIden, OnConflict, Query, TableRef, ValueTuple};
 use sea_orm::{
@@ -232,24 +234,27 @@ async fn insert_files(db: &impl ConnectionTrait, ids: &mut Ids, records: &mut [R
         for NewMessage { view, files } in &mut record.messages {
             for file in files.drain(..) {
                 let stored = file.stored;
-                let row = blob::ActiveModel {
+                let new = || blob::ActiveModel {
                     id: ActiveValue::NotSet,
                     account_id: ActiveValue::Set(view.message.account_id),
                     key: ActiveValue::Set(stored.key.clone()),
                     file_name: ActiveValue::Set(stored.file_name.clone()),
                     content_type: ActiveValue::Set(stored.content_type.clone()),
                     byte_size: ActiveValue::Set(stored.byte_size),
-                    checksum: ActiveValue::Set(stored.checksum),
+                    checksum: ActiveValue::Set(stored.checksum.clone()),
                     uploader_id: ActiveValue::Set(file.uploader_id),
                     created_at: ActiveValue::Set(view.message.created_at),
                 };
-                let blob = row.insert(db).await?;
+                let blob_id = match file.blob_id {
+                    Some(id) => id,
+                    None => new().insert(db).await?.id,
+                };
                 view.attachments.push(attachment::Model {
                     id: next(&mut ids.attachment),
                     account_id: view.message.account_id,
                     message_id: view.message.id,
                     file_type: crate::files::file_type(&stored.content_type).to_owned(),
-                    blob_id: Some(blob.id),
+                    blob_id: Some(blob_id),
                     external_url: None,
                     coordinates_lat: None,
                     coordinates_long: None,
@@ -292,6 +297,34 @@ pub async fn update_conversations<'a>(db: &impl ConnectionTrait, records: impl I
     let fixed = [C::Id, C::AccountId, C::DisplayId, C::Uuid, C::InboxId, C::ContactInboxId, C::CreatedAt];
     let columns: Vec<C> = C::iter().filter(|column| !fixed.iter().any(|fixed| fixed.to_string() == column.to_string())).collect();
     update::<conversation::Entity>(db, C::Id, &columns, changed, |row| row.id).await
+}
+
+/// Keeps the index of labels as the conversations have them.
+pub async fn update_labels<'a>(db: &impl ConnectionTrait, records: impl Iterator<Item = &'a Record>) -> Result<(), DbErr> {
+    use conversation_label::Column as C;
+    let mut added = Vec::new();
+    for record in records {
+        let Some(Row::Changed { before, after }) = &record.conversation else { continue };
+        if before.labels == after.labels {
+            continue;
+        }
+        let (had, has) = (labels_of(before), labels_of(after));
+        let removed: Vec<&String> = had.iter().filter(|title| !has.contains(title)).collect();
+        if !removed.is_empty() {
+            let gone = conversation_label::Entity::delete_many().filter(C::ConversationId.eq(after.id)).filter(C::Title.is_in(removed));
+            gone.exec(db).await?;
+        }
+        added.extend(has.into_iter().filter(|title| !had.contains(title)).map(|title| conversation_label::ActiveModel {
+            id: ActiveValue::NotSet,
+            account_id: ActiveValue::Set(after.account_id),
+            title: ActiveValue::Set(title),
+            conversation_id: ActiveValue::Set(after.id),
+        }));
+    }
+    if !added.is_empty() {
+        conversation_label::Entity::insert_many(added).exec_without_returning(db).await?;
+    }
+    Ok(())
 }
 
 /// Updates contacts: most only in when they were active.
@@ -345,8 +378,11 @@ pub async fn write_outgoing<'a>(db: &impl ConnectionTrait, records: impl Iterato
     if !dropped.is_empty() {
         let ids = dropped.iter().map(|attachment| attachment.id);
         attachment::Entity::delete_many().filter(attachment::Column::Id.is_in(ids)).exec(db).await?;
-        let blobs = dropped.iter().filter_map(|attachment| attachment.blob_id);
-        blob::Entity::delete_many().filter(blob::Column::Id.is_in(blobs)).exec(db).await?;
+        // An uploaded file may go with several messages.
+        let blobs: Vec<i64> = dropped.iter().filter_map(|attachment| attachment.blob_id).collect();
+        let used = attachment::Entity::find().select_only().column(attachment::Column::BlobId);
+        let used = QueryTrait::into_query(used.filter(attachment::Column::BlobId.is_in(blobs.iter().copied())));
+        blob::Entity::delete_many().filter(blob::Column::Id.is_in(blobs)).filter(blob::Column::Id.not_in_subquery(used)).exec(db).await?;
     }
     insert::<outgoing::Entity>(db, queued).await?;
     if !done.is_empty() {

@@ -156,3 +156,23 @@ async fn the_daemons_relay_sends_for_an_inbox_without_a_server_and_programs_are_
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transcript_goes_out_over_the_relay_once_without_notes() {
+    let Some(servers) = Desk::servers() else { return };
+    let relay = format!("[mail]\nhost = 'localhost'\nport = {}\nsecurity = 'none'\nfrom = 'Desk <desk@support.test>'\n", servers.smtp_port);
+    let desk = Desk::with(servers, Daemon::builder().settings(&relay), json!({}), json!({ "name": "Shop" })).await;
+    desk.servers.deliver("support", &mail("Ada <ada@customer.test>", "t1@customer.test", "Subject: Tea\n", "Have you tea?"));
+    desk.wait_for_received(vec!["Have you tea?".to_owned()]).await;
+    let conversation = desk.conversations().await[0]["id"].as_i64().unwrap();
+    let path = desk.client.a(&format!("/conversations/{conversation}"));
+    desk.client.post(format!("{path}/messages"), json!({ "content": "a secret", "private": true })).await.expect(200);
+    let sent = desk.client.post(format!("{path}/transcript"), json!({ "email": "ada@support.test" })).await.expect(200);
+    assert_eq!(sent.text, "");
+    let mails = desk.servers.wait_for("ada", |mails| mails.iter().any(|mail| mail.raw.contains("Conversation with Shop")));
+    let transcript = mails.iter().find(|mail| mail.raw.contains("Conversation with Shop")).unwrap();
+    assert!(transcript.raw.contains("Ada: Have you tea?") && !transcript.raw.contains("secret"), "{}", transcript.raw);
+    assert_eq!(header(&transcript.raw, "From").as_deref(), Some("Desk <desk@support.test>"));
+    let refused = desk.client.post(format!("{path}/transcript"), json!({ "email": "nobody" })).await.expect(422);
+    assert_eq!(refused.at("/attributes"), &json!(["email"]));
+}

@@ -1,0 +1,103 @@
+//! The same change to many conversations at once.
+use super::auth::Agent;
+use super::body::{Body, Request};
+use super::conversations::{assignable, team, tell_change};
+use super::error::{ApiError, ApiResult};
+use super::scope::find;
+use super::{conversation_labels, fields};
+use actix_web::{HttpResponse, web};
+use actors::conversation::rules::{Change, LabelEdit};
+use actors::system::Handles;
+use chrono::{DateTime, Utc};
+use entity::conversation::Status;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// The most conversations of one request.
+const LIMIT: usize = 500;
+
+/// What shall become of which.
+#[derive(Deserialize, ToSchema)]
+pub struct BulkFields {
+    /// `Conversation`.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The numbers that people see.
+    #[serde(default, deserialize_with = "fields::ids")]
+    ids: Vec<i64>,
+    #[serde(default)]
+    fields: Option<Fields>,
+    #[serde(default)]
+    labels: Option<LabelFields>,
+    #[serde(default, deserialize_with = "fields::time")]
+    snoozed_until: Option<DateTime<Utc>>,
+}
+
+impl Request for BulkFields {}
+
+/// The new values; what is absent stays.
+#[derive(Default, Deserialize, ToSchema)]
+pub struct Fields {
+    #[schema(value_type = Option<String>)]
+    status: Option<Status>,
+    #[serde(default, deserialize_with = "fields::nullable_id")]
+    #[schema(value_type = Option<i64>)]
+    assignee_id: Option<Option<i64>>,
+    #[serde(default, deserialize_with = "fields::nullable_id")]
+    #[schema(value_type = Option<i64>)]
+    team_id: Option<Option<i64>>,
+}
+
+/// Labels that come and go.
+#[derive(Default, Deserialize, ToSchema)]
+pub struct LabelFields {
+    #[serde(default, deserialize_with = "fields::texts")]
+    add: Vec<String>,
+    #[serde(default, deserialize_with = "fields::texts")]
+    remove: Vec<String>,
+}
+
+/// Changes many conversations. Everything is checked before the first is changed.
+#[utoipa::path(post, path = "", tag = "Conversations", request_body = BulkFields, responses((status = 200, description = "done"), (status = 422, description = "a field is wrong")))]
+pub async fn create(handles: web::Data<Handles>, agent: Agent, body: Body<BulkFields>) -> ApiResult<HttpResponse> {
+    let asked = body.value;
+    if asked.kind != "Conversation" {
+        return Err(ApiError::invalid("type", format!("type: \"{}\" is not Conversation", asked.kind)));
+    }
+    if asked.ids.len() > LIMIT {
+        return Err(ApiError::invalid("ids", format!("ids: at most {LIMIT} at once")));
+    }
+    let mut found = Vec::with_capacity(asked.ids.len());
+    for id in &asked.ids {
+        found.push(find(&handles, &agent, *id).await?);
+    }
+    let fields = asked.fields.unwrap_or_default();
+    let labels = asked.labels.unwrap_or_default();
+    let (add, remove) = (conversation_labels::checked(labels.add)?, conversation_labels::checked(labels.remove)?);
+    let team = match fields.team_id {
+        Some(id) => Some(Change::Team(id.filter(|id| *id != 0).map(|id| team(&handles, &agent, id)).transpose()?)),
+        None => None,
+    };
+    let mut work = Vec::new();
+    for found in found {
+        let mut changes = Vec::new();
+        if let Some(wanted) = fields.assignee_id {
+            let wanted = wanted.filter(|id| *id != 0);
+            changes.push(Change::Assignee(wanted.map(|id| assignable(&handles, &found.inbox, id)).transpose()?));
+        }
+        changes.extend(team.clone());
+        if let Some(status) = fields.status {
+            changes.push(Change::Status { status: Some(status), snoozed_until: asked.snoozed_until });
+        }
+        if !add.is_empty() || !remove.is_empty() {
+            changes.push(Change::Labels(LabelEdit::Edit { add: add.clone(), remove: remove.clone() }));
+        }
+        work.push((found, changes));
+    }
+    for (found, changes) in work {
+        for change in changes {
+            tell_change(&handles, &agent, found.address.clone(), change).await?;
+        }
+    }
+    Ok(HttpResponse::Ok().finish())
+}

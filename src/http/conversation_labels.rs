@@ -1,0 +1,72 @@
+//! The labels of a conversation.
+use super::auth::Agent;
+use super::body::{Body, Request};
+use super::conversations::change;
+use super::error::{ApiError, ApiResult};
+use super::fields;
+use super::scope::find;
+use actix_web::{HttpResponse, web};
+use actors::conversation::rules::{Change, LabelEdit, labels_of};
+use actors::system::Handles;
+use entity::conversation;
+use sea_orm::EntityTrait;
+use serde::Deserialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+/// The most labels of one conversation or contact.
+const LIMIT: usize = 100;
+/// The longest title, in characters.
+const TITLE_LIMIT: usize = 255;
+
+/// A set of labels.
+#[derive(Deserialize, ToSchema)]
+pub struct Labels {
+    #[serde(deserialize_with = "fields::texts")]
+    labels: Vec<String>,
+}
+
+impl Request for Labels {}
+
+/// The labels that it has.
+#[utoipa::path(get, path = "", tag = "Conversations", responses((status = 200, description = "payload: titles")))]
+pub async fn list(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
+    let id = find(&handles, &agent, path.1).await?.address.conversation_id;
+    let row = conversation::Entity::find_by_id(id).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
+    Ok(HttpResponse::Ok().json(json!({ "payload": row.labels })))
+}
+
+/// Replaces the labels.
+#[utoipa::path(post, path = "", tag = "Conversations", request_body = Labels, responses((status = 200, description = "payload: titles"), (status = 422, description = "a title is wrong")))]
+pub async fn replace(
+    handles: web::Data<Handles>,
+    agent: Agent,
+    path: web::Path<(i64, i64)>,
+    body: Body<Labels>,
+) -> ApiResult<HttpResponse> {
+    let titles = checked(body.value.labels)?;
+    let recorded = change(&handles, &agent, path.1, Change::Labels(LabelEdit::Replace(titles))).await?;
+    let conversation = recorded.conversation.ok_or_else(ApiError::not_found)?;
+    Ok(HttpResponse::Ok().json(json!({ "payload": labels_of(&conversation) })))
+}
+
+/// Titles as they are kept: lower case, trimmed, each once.
+///
+/// # Errors
+/// 422.
+pub fn checked(titles: Vec<String>) -> ApiResult<Vec<String>> {
+    let mut kept: Vec<String> = Vec::new();
+    for title in titles {
+        let title = title.trim().to_lowercase();
+        if title.chars().count() > TITLE_LIMIT {
+            return Err(ApiError::invalid("labels", format!("labels: a title has at most {TITLE_LIMIT} characters")));
+        }
+        if !title.is_empty() && !kept.contains(&title) {
+            kept.push(title);
+        }
+    }
+    match kept.len() > LIMIT {
+        true => Err(ApiError::invalid("labels", format!("labels: at most {LIMIT} labels"))),
+        false => Ok(kept),
+    }
+}

@@ -1,0 +1,188 @@
+//! Macros: actions that an agent runs together on some conversations.
+use super::auth::Agent;
+use super::body::{Body, Request};
+use super::error::{ApiError, ApiResult};
+use super::scope::find;
+use super::{actions, fields, render};
+use actix_web::{HttpResponse, web};
+use actors::system::Handles;
+use actors::wire::set;
+use entity::macros::{self, Visibility};
+use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+/// The most conversations of one run.
+const RUN_LIMIT: usize = 100;
+
+/// A macro as it is created or changed.
+#[derive(Deserialize, ToSchema)]
+pub struct MacroFields {
+    #[serde(default, deserialize_with = "fields::text")]
+    name: Option<String>,
+    /// `personal` or `global`.
+    #[serde(default, deserialize_with = "fields::text")]
+    visibility: Option<String>,
+    /// `[{action_name, action_params}]`.
+    #[schema(value_type = Option<Vec<Object>>)]
+    actions: Option<Value>,
+}
+
+impl Request for MacroFields {
+    const ENVELOPE: Option<&'static str> = Some("macro");
+}
+
+/// The caller's own macros and the account's.
+#[utoipa::path(get, path = "", tag = "Macros", responses((status = 200, description = "payload: macros")))]
+pub async fn list(handles: web::Data<Handles>, agent: Agent) -> ApiResult<HttpResponse> {
+    let is_usable = macros::Column::Visibility.eq(Visibility::Global).or(macros::Column::CreatedById.eq(agent.user.row.id));
+    let rows = macros::Entity::find().filter(macros::Column::AccountId.eq(agent.account.id)).filter(is_usable);
+    let rows = rows.order_by_asc(macros::Column::Id).all(&handles.db.read).await?;
+    let shown: Vec<Value> = rows.iter().map(|row| shown(&handles, row)).collect();
+    Ok(HttpResponse::Ok().json(json!({ "payload": shown })))
+}
+
+/// One macro.
+#[utoipa::path(get, path = "", tag = "Macros", responses((status = 200, description = "payload: the macro"), (status = 404, description = "no such macro")))]
+pub async fn show(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
+    Ok(answer(&handles, &usable(&handles, &agent, path.1).await?))
+}
+
+/// Creates a macro; those of an agent are personal, whatever is asked.
+#[utoipa::path(post, path = "", tag = "Macros", request_body = MacroFields, responses((status = 200, description = "payload: the macro"), (status = 422, description = "a field is wrong")))]
+pub async fn create(handles: web::Data<Handles>, agent: Agent, body: Body<MacroFields>) -> ApiResult<HttpResponse> {
+    let now = entity::now();
+    let fields = body.value;
+    let row = macros::ActiveModel {
+        id: ActiveValue::NotSet,
+        account_id: ActiveValue::Set(agent.account.id),
+        name: ActiveValue::Set(checked_name(fields.name.as_deref().unwrap_or_default())?),
+        visibility: ActiveValue::Set(checked_visibility(&agent, fields.visibility.as_deref())?),
+        created_by_id: ActiveValue::Set(agent.user.row.id),
+        updated_by_id: ActiveValue::Set(agent.user.row.id),
+        actions: ActiveValue::Set(checked_actions(fields.actions.unwrap_or_default())?),
+        created_at: ActiveValue::Set(now),
+        updated_at: ActiveValue::Set(now),
+    };
+    Ok(answer(&handles, &row.insert(&handles.db.write).await?))
+}
+
+/// Changes a macro.
+#[utoipa::path(patch, path = "", tag = "Macros", request_body = MacroFields, responses((status = 200, description = "payload: the macro"), (status = 422, description = "a field is wrong")))]
+pub async fn update(
+    handles: web::Data<Handles>,
+    agent: Agent,
+    path: web::Path<(i64, i64)>,
+    body: Body<MacroFields>,
+) -> ApiResult<HttpResponse> {
+    let fields = body.value;
+    let mut row = own(&agent, usable(&handles, &agent, path.1).await?)?.into_active_model();
+    if let Some(name) = &fields.name {
+        row.name = ActiveValue::Set(checked_name(name)?);
+    }
+    if fields.visibility.is_some() {
+        row.visibility = ActiveValue::Set(checked_visibility(&agent, fields.visibility.as_deref())?);
+    }
+    if let Some(actions) = fields.actions {
+        row.actions = ActiveValue::Set(checked_actions(actions)?);
+    }
+    row.updated_by_id = ActiveValue::Set(agent.user.row.id);
+    row.updated_at = ActiveValue::Set(entity::now());
+    Ok(answer(&handles, &row.update(&handles.db.write).await?))
+}
+
+/// Removes a macro.
+#[utoipa::path(delete, path = "", tag = "Macros", responses((status = 200, description = "removed"), (status = 404, description = "no such macro")))]
+pub async fn remove(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
+    let row = own(&agent, usable(&handles, &agent, path.1).await?)?;
+    macros::Entity::delete_by_id(row.id).exec(&handles.db.write).await?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// On which conversations a macro is run.
+#[derive(Deserialize, ToSchema)]
+pub struct Run {
+    #[serde(deserialize_with = "fields::ids")]
+    conversation_ids: Vec<i64>,
+}
+
+impl Request for Run {}
+
+/// Runs a macro: its actions in order, on each conversation. The first refusal ends it and says where.
+#[utoipa::path(post, path = "", tag = "Macros", request_body = Run, responses((status = 200, description = "done"), (status = 422, description = "an action was refused")))]
+pub async fn execute(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>, body: Body<Run>) -> ApiResult<HttpResponse> {
+    let row = usable(&handles, &agent, path.1).await?;
+    let actions = actions::parse(&row.actions).map_err(|words| ApiError::invalid("actions", words))?;
+    let ids = body.value.conversation_ids;
+    if ids.is_empty() || ids.len() > RUN_LIMIT {
+        return Err(ApiError::invalid("conversation_ids", format!("conversation_ids: between 1 and {RUN_LIMIT} conversations")));
+    }
+    // All are looked for first, so that a wrong id changes nothing.
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        found.push((id, find(&handles, &agent, id).await?));
+    }
+    for (display_id, found) in &found {
+        for action in &actions {
+            actions::run(&handles, &agent, found, *display_id, action).await?;
+        }
+    }
+    Ok(HttpResponse::Ok().finish())
+}
+
+async fn usable(handles: &Handles, agent: &Agent, id: i64) -> ApiResult<macros::Model> {
+    let row = macros::Entity::find_by_id(id).filter(macros::Column::AccountId.eq(agent.account.id)).one(&handles.db.read).await?;
+    let is_usable = |row: &macros::Model| row.visibility == Visibility::Global || row.created_by_id == agent.user.row.id;
+    row.filter(is_usable).ok_or_else(ApiError::not_found)
+}
+
+/// A global macro is the administrators' to change, a personal one its maker's.
+fn own(agent: &Agent, row: macros::Model) -> ApiResult<macros::Model> {
+    match row.created_by_id == agent.user.row.id || agent.is_administrator() {
+        true => Ok(row),
+        false => Err(ApiError::refused()),
+    }
+}
+
+fn checked_name(name: &str) -> ApiResult<String> {
+    match name.trim() {
+        "" => Err(ApiError::invalid("name", "name can't be blank")),
+        name if name.chars().count() > 255 => Err(ApiError::invalid("name", "name is too long (maximum is 255 characters)")),
+        name => Ok(name.to_owned()),
+    }
+}
+
+fn checked_visibility(agent: &Agent, visibility: Option<&str>) -> ApiResult<Visibility> {
+    match visibility.unwrap_or("personal") {
+        "global" if agent.is_administrator() => Ok(Visibility::Global),
+        "global" | "personal" => Ok(Visibility::Personal),
+        other => Err(ApiError::invalid("visibility", format!("visibility: \"{other}\" is none of personal, global"))),
+    }
+}
+
+fn checked_actions(actions: Value) -> ApiResult<Value> {
+    actions::parse(&actions).map_err(|words| ApiError::invalid("actions", words))?;
+    Ok(actions)
+}
+
+fn answer(handles: &Handles, row: &macros::Model) -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "payload": shown(handles, row) }))
+}
+
+fn shown(handles: &Handles, row: &macros::Model) -> Value {
+    let mut shown = json!({
+        "id": row.id,
+        "name": row.name,
+        "visibility": row.visibility.name(),
+        "account_id": row.account_id,
+        "actions": row.actions,
+    });
+    let catalog = handles.catalog.now();
+    for (name, id) in [("created_by", row.created_by_id), ("updated_by", row.updated_by_id)] {
+        if let Some(user) = catalog.user(id) {
+            set(&mut shown, name, render::agent(handles, user, row.account_id));
+        }
+    }
+    shown
+}
