@@ -194,18 +194,18 @@ async fn authenticate(request: &HttpRequest) -> ApiResult<Caller> {
         return user.map(|user| Caller { user, session: None, remote_address: remote_address(request) }).ok_or_else(|| ApiError::unauthorized(words));
     }
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty());
-    let signed_out = || ApiError::unauthorized("You need to sign in or sign up before continuing.");
     let (Some(token), Some(client), Some(uid)) = (header("access-token"), header("client"), header("uid")) else {
-        return Err(signed_out());
+        return Err(ApiError::signed_out());
     };
-    let user = handles.catalog.now().user_by_email(&uid.to_lowercase()).cloned().ok_or_else(signed_out)?;
+    let user = handles.catalog.now().user_by_email(&uid.to_lowercase()).cloned().ok_or_else(ApiError::signed_out)?;
     let found = session::Entity::find()
         .filter(session::Column::UserId.eq(user.row.id))
         .filter(session::Column::Client.eq(client))
         .one(&handles.db.read)
         .await?;
     // What is compared are hashes, so how long it takes tells nothing of the token.
-    let session = found.filter(|session| session.token_hash == hash(token) && session.expires_at > entity::now()).ok_or_else(signed_out)?;
+    let session =
+        found.filter(|session| session.token_hash == hash(token) && session.expires_at > entity::now()).ok_or_else(ApiError::signed_out)?;
     Ok(Caller { user, session: Some(session), remote_address: remote_address(request) })
 }
 

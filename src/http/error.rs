@@ -21,6 +21,7 @@ pub struct ApiError {
     words: String,
     field: Option<String>,
     cause: Option<String>,
+    is_listed: bool,
 }
 
 /// What handlers return.
@@ -28,7 +29,7 @@ pub type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
     fn new(status: StatusCode, words: impl Into<String>) -> Self {
-        ApiError { status, words: words.into(), field: None, cause: None }
+        ApiError { status, words: words.into(), field: None, cause: None, is_listed: false }
     }
 
     /// 404: not there, or not the caller's to see; which of both is not told.
@@ -44,6 +45,11 @@ impl ApiError {
     /// 401 with words.
     pub fn unauthorized(words: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, words)
+    }
+
+    /// 401: no credentials, or a session that is over. The contract lists its words as `errors`.
+    pub fn signed_out() -> Self {
+        ApiError { is_listed: true, ..Self::unauthorized("You need to sign in or sign up before continuing.") }
     }
 
     /// 422: a field is wrong; the words say how.
@@ -116,6 +122,9 @@ impl ResponseError for ApiError {
         let mut body = json!({ "error": self.words, "message": self.words });
         if let Some(field) = &self.field {
             actors::wire::set(&mut body, "attributes", json!([field]));
+        }
+        if self.is_listed {
+            actors::wire::set(&mut body, "errors", json!([self.words]));
         }
         let mut response = HttpResponse::build(self.status);
         if self.status == StatusCode::SERVICE_UNAVAILABLE {

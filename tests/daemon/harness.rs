@@ -15,8 +15,10 @@
 
 mod cable;
 mod client;
+mod contract;
 mod daemon;
 mod database;
+mod deviations;
 mod node;
 mod proxy;
 mod python;

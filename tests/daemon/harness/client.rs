@@ -1,5 +1,6 @@
 //! A thin JSON client of the daemon's API.
 
+use super::contract;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
@@ -119,10 +120,12 @@ impl Client {
     pub async fn try_answer(&self, request: RequestBuilder) -> Result<Answer, reqwest::Error> {
         let request = request.build()?;
         let line = format!("{} {}", request.method(), request.url());
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
         let response = self.http.execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        contract::check(method.as_str(), &path, status, &body);
         Ok(Answer { request: line, status, headers, body, text })
     }
 
