@@ -366,7 +366,7 @@ impl Writer {
         let (mut events, mut deliveries) = (Vec::new(), Vec::new());
         for fact in departure.facts() {
             let event = self.event(departure.account.clone(), departure.performer.clone(), fact);
-            deliveries.extend(self.deliveries(&catalog, &event, None));
+            deliveries.extend(self.deliveries(&catalog, &event));
             events.push(event);
         }
         rows::insert_events(db, &events, deliveries).await?;

@@ -191,7 +191,9 @@ async fn authenticate(request: &HttpRequest) -> ApiResult<Caller> {
         let (catalog, token_hash) = (handles.catalog.now(), hash(&token));
         let words = if catalog.bot_by_token(&token_hash).is_some() { NOT_FOR_BOTS } else { "Invalid Access Token" };
         let user = catalog.user_by_token(&token_hash).cloned();
-        return user.map(|user| Caller { user, session: None, remote_address: remote_address(request) }).ok_or_else(|| ApiError::unauthorized(words));
+        return user
+            .map(|user| Caller { user, session: None, remote_address: remote_address(request) })
+            .ok_or_else(|| ApiError::unauthorized(words));
     }
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty());
     let (Some(token), Some(client), Some(uid)) = (header("access-token"), header("client"), header("uid")) else {
