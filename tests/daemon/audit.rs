@@ -147,7 +147,7 @@ async fn pages_are_of_25_and_end_in_an_empty_one() {
     assert_eq!((total, current, first.len(), &first[0]), (26, 1, 25, &json!("label-25")));
     assert_eq!(page(2).await, (26, 2, vec![json!("label-0")]));
     assert_eq!(page(3).await, (26, 3, Vec::new()));
-    assert!(page(u64::MAX).await.2.is_empty());
+    assert!(page(9_000_000_000_000_000_000).await.2.is_empty());
 }
 
 async fn entries(admin: &Client) -> Vec<Value> {

@@ -56,12 +56,14 @@ async fn pictures_come_and_go() {
     let daemon = Daemon::start().await;
     let (admin, visitor) = (daemon.client(), daemon.visitor());
     let (agent, _) = member(&daemon, "agent@example.com", "agent").await;
-    let picture = |name: &'static str, bytes: &'static [u8]| Form::new().part(name, Part::bytes(bytes).file_name("me.png"));
+    let file =
+        |name: &'static str, bytes: &'static [u8], file_name: &'static str| Form::new().part(name, Part::bytes(bytes).file_name(file_name));
+    let picture = |name: &'static str, bytes: &'static [u8]| file(name, bytes, "me.png");
     let put = async |client: &Client, path: &str, form: Form| client.answer(client.request(Method::PATCH, path).multipart(form)).await;
     let shown = put(&agent, "/api/v1/profile", picture("profile[avatar]", PNG)).await.expect(200);
     let first = shown.str("/avatar_url").to_owned();
     visitor.get(&first).await.expect(200);
-    assert_names(&put(&agent, "/api/v1/profile", picture("profile[avatar]", b"<svg onload=alert(1)>")).await, 422, "avatar");
+    assert_names(&put(&agent, "/api/v1/profile", file("profile[avatar]", b"<svg onload=alert(1)>", "me.svg")).await, 422, "avatar");
     let second = put(&agent, "/api/v1/profile", picture("profile[avatar]", PNG)).await.expect(200).str("/avatar_url").to_owned();
     assert_ne!(first, second);
     visitor.get(&first).await.expect(404);
