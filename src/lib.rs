@@ -5,6 +5,7 @@ pub mod http;
 pub mod inboxes;
 pub mod members;
 pub mod password;
+pub mod reads;
 pub mod reload;
 pub mod settings;
 pub mod telemetry;

@@ -4,12 +4,17 @@ pub use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait};
 mod columns;
 mod m20261121_000001_spine;
 mod m20261121_000002_desk;
+mod m20261121_000003_reads;
 
 /// All migrations in order.
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_spine::Migration), Box::new(m20261121_000002_desk::Migration)]
+        vec![
+            Box::new(m20261121_000001_spine::Migration),
+            Box::new(m20261121_000002_desk::Migration),
+            Box::new(m20261121_000003_reads::Migration),
+        ]
     }
 }
