@@ -88,7 +88,7 @@ fn merged(parts: Vec<SelectStatement>, keys: &[Key], page: Page) -> SelectStatem
     };
     let mut parts = parts.into_iter().enumerate().map(|(position, part)| {
         let mut select = outer(part, format!("part{position}"));
-        (0..keys.len()).for_each(|position| drop(select.column(key_name(position))));
+        select.columns((0..keys.len()).map(key_name));
         select
     });
     let mut all = parts.next().unwrap_or_else(Query::select);

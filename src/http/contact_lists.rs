@@ -1,9 +1,9 @@
 //! Lists of contacts: listed, searched, filtered. What they read is decided in `reads::contacts`.
 use super::auth::Agent;
 use super::body::Body;
-use super::conversation_lists::{Filters, page_number};
+use super::conversation_lists::Filters;
 use super::error::ApiResult;
-use super::query::Query;
+use super::query::{self, Query};
 use super::{fields, filtering, render, search as searching, views};
 use crate::reads::contacts::{self as lists, Sort};
 use crate::reads::{self, Page, filter, search as reading};
@@ -22,8 +22,8 @@ const PAGE: u64 = 15;
 #[derive(Deserialize, IntoParams)]
 pub struct ListQuery {
     /// From 1.
-    #[serde(default, deserialize_with = "fields::text")]
-    page: Option<String>,
+    #[serde(default, deserialize_with = "query::page")]
+    page: Option<u64>,
     /// `name`, `email`, `phone_number`, `last_activity_at`, `created_at`, `company_name`, `city`, `country`; with `-` in front
     /// descending.
     #[serde(default, deserialize_with = "fields::text")]
@@ -42,12 +42,12 @@ pub struct ListQuery {
 
 impl ListQuery {
     fn page(&self) -> Page {
-        Page::of(page_number(self.page.as_deref().and_then(|page| page.trim().parse().ok())), PAGE)
+        Page::of(self.page.unwrap_or(1), PAGE)
     }
 
     /// As it was asked for (contract, section 2, Contacts).
     fn current_page(&self) -> Value {
-        self.page.as_ref().map_or_else(|| json!(1), |page| json!(page))
+        self.page.map_or_else(|| json!(1), |page| json!(page.to_string()))
     }
 
     fn sort(&self) -> Sort {

@@ -2,7 +2,7 @@
 use super::auth::Agent;
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
-use super::query::Query;
+use super::query::{self, Query};
 use super::{fields, filtering, render, search, views};
 use crate::reads::conversations::{self as lists, Scope, Sort};
 use crate::reads::{self, Page, filter, search as reading};
@@ -28,8 +28,8 @@ pub struct ListQuery {
     #[serde(default, deserialize_with = "fields::text")]
     assignee_type: Option<String>,
     /// From 1.
-    #[serde(default, deserialize_with = "fields::optional_id")]
-    page: Option<i64>,
+    #[serde(default, deserialize_with = "query::page")]
+    page: Option<u64>,
     /// Only this inbox.
     #[serde(default, deserialize_with = "fields::optional_id")]
     inbox_id: Option<i64>,
@@ -102,8 +102,8 @@ impl Request for Filters {}
 #[derive(Deserialize, IntoParams)]
 pub struct FilterQuery {
     /// From 1.
-    #[serde(default, deserialize_with = "fields::optional_id")]
-    page: Option<i64>,
+    #[serde(default, deserialize_with = "query::page")]
+    page: Option<u64>,
     /// As in the list.
     #[serde(default, deserialize_with = "fields::text")]
     sort_by: Option<String>,
@@ -117,7 +117,7 @@ pub async fn filter(handles: web::Data<Handles>, agent: Agent, query: Query<Filt
         condition: scope(&agent).condition().add(compiled),
         status: None,
         sort: sort(query.0.sort_by)?,
-        page: Page::of(page_number(query.0.page), PAGE),
+        page: Page::of(query.0.page.unwrap_or(1), PAGE),
     };
     let counts = Counts::read(&handles, &agent, &list).await?;
     Ok(HttpResponse::Ok().json(json!({ "meta": counts.shown(), "payload": shown(&handles, &list).await? })))
@@ -130,8 +130,8 @@ pub struct SearchQuery {
     #[serde(default, deserialize_with = "fields::text")]
     q: Option<String>,
     /// From 1.
-    #[serde(default, deserialize_with = "fields::optional_id")]
-    page: Option<i64>,
+    #[serde(default, deserialize_with = "query::page")]
+    page: Option<u64>,
 }
 
 /// Conversations in which a message has the words, each with these messages, whatever their status.
@@ -144,7 +144,7 @@ pub async fn search(handles: web::Data<Handles>, agent: Agent, query: Query<Sear
         condition: scope.condition().add(said),
         status: None,
         sort: Sort::Activity(lists::Direction::Down),
-        page: Page::of(page_number(query.0.page), PAGE),
+        page: Page::of(query.0.page.unwrap_or(1), PAGE),
     };
     let counts = Counts::read(&handles, &agent, &list).await?;
     let ids = reads::ids(&handles.db.read, &lists::page(&list.condition, None, list.sort, list.page)).await?;
@@ -155,11 +155,6 @@ pub async fn search(handles: web::Data<Handles>, agent: Agent, query: Query<Sear
 /// Whose conversations the caller may see.
 pub fn scope(agent: &Agent) -> Scope {
     Scope { account_id: agent.account.id, inboxes: agent.visible_inboxes() }
-}
-
-/// From 1, whatever was asked.
-pub fn page_number(asked: Option<i64>) -> u64 {
-    asked.and_then(|page| u64::try_from(page).ok()).filter(|page| *page > 0).unwrap_or(1)
 }
 
 fn asked(handles: &Handles, agent: &Agent, query: &ListQuery) -> ApiResult<List> {
@@ -208,7 +203,7 @@ fn asked(handles: &Handles, agent: &Agent, query: &ListQuery) -> ApiResult<List>
         let since = since.ok_or_else(|| ApiError::invalid("updated_within", "updated_within: too many seconds"))?;
         condition = condition.add(Column::UpdatedAt.gt(since));
     }
-    Ok(List { condition, status, sort: sort(query.sort_by.clone())?, page: Page::of(page_number(query.page), PAGE) })
+    Ok(List { condition, status, sort: sort(query.sort_by.clone())?, page: Page::of(query.page.unwrap_or(1), PAGE) })
 }
 
 fn sort(asked: Option<String>) -> ApiResult<Sort> {

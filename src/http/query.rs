@@ -1,10 +1,11 @@
 //! The query of an address: read with the same field types as bodies, a refusal naming the field. `labels[]=a&labels[]=b` is a
 //! list; of other names given twice the last one counts.
-use super::body;
 use super::error::ApiError;
+use super::{body, fields};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
-use serde::de::DeserializeOwned;
+use serde::Deserializer;
+use serde::de::{DeserializeOwned, Error as _};
 use serde_json::{Map, Value};
 use std::future::{Ready, ready};
 
@@ -19,6 +20,14 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
         let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string())
             .map_err(|error| ApiError::unprocessable(format!("The query cannot be read: {error}")));
         ready(pairs.and_then(|pairs| body::parse(&object(pairs.into_inner()))).map(Query))
+    }
+}
+
+/// The number of a page, from 1 on.
+pub fn page<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    match fields::text(deserializer)?.as_deref().map(str::trim) {
+        None | Some("") => Ok(None),
+        Some(text) => text.parse().map(|page: u64| Some(page.max(1))).map_err(|_| D::Error::custom("expected the number of a page")),
     }
 }
 

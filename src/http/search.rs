@@ -1,8 +1,8 @@
 //! Search over everything that the caller may see. How it is found is decided in `reads::search`.
 use super::auth::Agent;
-use super::conversation_lists::{page_number, scope};
+use super::conversation_lists::scope;
 use super::error::{ApiError, ApiResult};
-use super::query::Query;
+use super::query::{self, Query};
 use super::{contact_lists, fields, render, views};
 use crate::reads::contacts::{self as lists, Sort};
 use crate::reads::search::{self as reading, CANDIDATES, Wanted};
@@ -31,13 +31,13 @@ pub struct SearchQuery {
     #[serde(default, deserialize_with = "fields::text")]
     q: Option<String>,
     /// From 1.
-    #[serde(default, deserialize_with = "fields::optional_id")]
-    page: Option<i64>,
+    #[serde(default, deserialize_with = "query::page")]
+    page: Option<u64>,
 }
 
 impl SearchQuery {
     fn read(self) -> ApiResult<(String, Page)> {
-        Ok((words(self.q)?, Page::of(page_number(self.page), PAGE)))
+        Ok((words(self.q)?, Page::of(self.page.unwrap_or(1), PAGE)))
     }
 }
 
