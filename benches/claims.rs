@@ -16,6 +16,8 @@ mod floors;
 mod load;
 #[path = "claims/outward.rs"]
 mod outward;
+#[path = "claims/reads.rs"]
+mod reads;
 
 use daemon::{CONVERSATIONS, Daemon, message};
 use databases::Databases;
@@ -65,7 +67,8 @@ async fn run() -> anyhow::Result<()> {
     println!("\nThe rest, on SQLite:");
     size(&scratch.path().join("size")).await?;
     sockets(&scratch.path().join("sockets")).await?;
-    webhook(&scratch.path().join("webhook")).await
+    webhook(&scratch.path().join("webhook")).await?;
+    reads::compare(scratch.path()).await
 }
 
 const NOTES: &str =

@@ -87,7 +87,8 @@ pub async fn search(handles: web::Data<Handles>, agent: Agent, query: Query<List
     let words = searching::words(query.q.clone())?;
     let page = query.page();
     let matching = reading::contacts(handles.db.read.get_database_backend(), agent.account.id, &words);
-    let condition = lists::of_account(agent.account.id).add(matching);
+    let matching = reads::ids(&handles.db.read, &matching).await?;
+    let condition = lists::of_account(agent.account.id).add(Column::Id.is_in(matching));
     // One more tells whether there are more.
     let mut ids = reads::ids(&handles.db.read, &lists::page(&condition, &query.sort(), Page { size: PAGE + 1, ..page })).await?;
     let has_more = u64::try_from(ids.len()).is_ok_and(|found| found > PAGE);

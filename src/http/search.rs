@@ -12,8 +12,8 @@ use actors::catalog::Snapshot;
 use actors::event::MessageView;
 use actors::system::Handles;
 use actors::wire::{epoch, set};
-use entity::{conversation, message};
-use sea_orm::{ConnectionTrait, DbBackend};
+use entity::{contact, conversation, message};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -100,7 +100,8 @@ async fn conversations_of(handles: &Handles, agent: &Agent, words: &str, page: P
 }
 
 async fn contacts_of(handles: &Handles, agent: &Agent, words: &str, page: Page) -> ApiResult<Vec<Value>> {
-    let condition = lists::of_account(agent.account.id).add(reading::contacts(backend(handles), agent.account.id, words));
+    let matching = reads::ids(&handles.db.read, &reading::contacts(backend(handles), agent.account.id, words)).await?;
+    let condition = lists::of_account(agent.account.id).add(contact::Column::Id.is_in(matching));
     let found = reads::ids(&handles.db.read, &lists::page(&condition, &Sort::named("-last_activity_at"), page)).await?;
     contact_lists::shown(handles, &found, false).await
 }

@@ -5,7 +5,7 @@
 //! Contacts match if name, address, number or identifier contains the text; shorter than three characters, begins with it.
 use entity::contact;
 use entity::message::{self, Column};
-use sea_orm::sea_query::{Expr, ExprTrait, JoinType, Order, Query, SelectStatement, UnionType};
+use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, SelectStatement, UnionType};
 use sea_orm::{ColumnTrait, Condition, DbBackend};
 
 use super::Page;
@@ -64,7 +64,7 @@ pub fn messages(backend: DbBackend, scope: &Scope, text: &str, wanted: Wanted, p
             select.columns(wanted.columns().iter().map(|column| (message::Entity, *column))).from("messages_text");
             let same = Expr::col((message::Entity, Column::Id)).equals(("messages_text", "rowid"));
             // This join keeps its order: the words are looked up first, the rows by their ids.
-            select.join(JoinType::CrossJoin, message::Entity, same).cond_where(visible);
+            select.cross_join(message::Entity).and_where(same).cond_where(visible);
             select.and_where(Expr::cust_with_values(r#""messages_text" MATCH ?"#, [sqlite_query(&words)]));
             select.order_by(("messages_text", "rowid"), Order::Desc);
         }
@@ -81,12 +81,8 @@ pub fn saying(backend: DbBackend, scope: &Scope, text: &str) -> Expr {
     }
 }
 
-/// The condition on contacts that they match the text.
-pub fn contacts(backend: DbBackend, account_id: i64, text: &str) -> Expr {
-    contact::Column::Id.in_subquery(matching(backend, account_id, text))
-}
-
-fn matching(backend: DbBackend, account_id: i64, text: &str) -> SelectStatement {
+/// The ids of contacts that match the text, in no order.
+pub fn contacts(backend: DbBackend, account_id: i64, text: &str) -> SelectStatement {
     let text = text.trim();
     let is_short = text.chars().count() < GROUP;
     let id = (contact::Entity, contact::Column::Id);
@@ -111,7 +107,7 @@ fn matching(backend: DbBackend, account_id: i64, text: &str) -> SelectStatement 
         }
         _ => {
             let same = Expr::col(id).equals(("contacts_text", "rowid"));
-            found.from("contacts_text").join(JoinType::CrossJoin, contact::Entity, same);
+            found.from("contacts_text").cross_join(contact::Entity).and_where(same);
             let phrase = format!("\"{}\"", text.replace('"', "\"\""));
             found.and_where(Expr::cust_with_values(r#""contacts_text" MATCH ?"#, [phrase]));
         }
@@ -128,7 +124,7 @@ pub fn conversations(backend: DbBackend, scope: &Scope, text: &str, page: Page) 
         select
     };
     // A contact is of one account, so its conversations are as well.
-    let mut found = of(Column::ContactId.in_subquery(matching(backend, scope.account_id, text)));
+    let mut found = of(Column::ContactId.in_subquery(contacts(backend, scope.account_id, text)));
     if let Ok(number) = text.trim().trim_start_matches('#').parse::<i64>() {
         found.union(UnionType::Distinct, of(Column::AccountId.eq(scope.account_id).and(Column::DisplayId.eq(number))));
     }
