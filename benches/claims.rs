@@ -16,6 +16,8 @@ mod floors;
 mod load;
 #[path = "claims/outward.rs"]
 mod outward;
+#[path = "claims/reads.rs"]
+mod reads;
 #[path = "claims/sockets.rs"]
 mod sockets;
 
@@ -68,7 +70,8 @@ async fn run() -> anyhow::Result<()> {
     println!("\nThe rest, on SQLite:");
     size(&scratch.path().join("size")).await?;
     sockets::measure(&scratch.path().join("sockets"), PLAIN_INBOX).await?;
-    webhook(&scratch.path().join("webhook")).await
+    webhook(&scratch.path().join("webhook")).await?;
+    reads::compare(scratch.path()).await
 }
 
 const NOTES: &str =

@@ -6,6 +6,7 @@ pub mod inboxes;
 pub mod labels;
 pub mod members;
 pub mod password;
+pub mod reads;
 pub mod reload;
 pub mod removal;
 pub mod settings;

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 /// No start takes longer, or the bench fails.
 const START: Duration = Duration::from_secs(30);
-const TOKEN: &str = "0123456789abcdef01234567";
+/// The administrator's.
+pub const TOKEN: &str = "0123456789abcdef01234567";
 /// How many conversations the messages are spread over.
 pub const CONVERSATIONS: usize = 2_000;
 

@@ -8,6 +8,7 @@ mod m20261121_000004_contacts;
 mod m20261121_000006_event_log;
 mod m20261121_000007_programs;
 mod m20261121_000008_mails;
+mod m20261121_000003_reads;
 
 /// All migrations in order.
 pub struct Migrator;
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000008_mails::Migration),
             Box::new(m20261121_000004_contacts::Migration),
             Box::new(m20261121_000006_event_log::Migration),
+            Box::new(m20261121_000003_reads::Migration),
         ]
     }
 }

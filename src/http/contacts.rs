@@ -17,10 +17,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, Func, Query};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use utoipa::{IntoParams, ToSchema};
-
-/// How many contacts are on a page (contract, section 0).
-const PAGE: u64 = 15;
+use utoipa::ToSchema;
 
 /// A contact as it is created or changed.
 #[derive(Deserialize, ToSchema)]
@@ -156,56 +153,6 @@ pub fn check_attributes(field: &str, attributes: Option<&Map<String, Value>>) ->
         }
     }
     Ok(())
-}
-
-/// What is listed.
-#[derive(Deserialize, IntoParams)]
-pub struct ListQuery {
-    /// From 1.
-    page: Option<u64>,
-    /// `name`, `email`, `phone_number`, `last_activity_at`, `created_at`; with `-` in front descending.
-    sort: Option<String>,
-    /// For the search.
-    q: Option<String>,
-    /// Whether `contact_inboxes` are shown; they are unless this is false.
-    include_contact_inboxes: Option<bool>,
-}
-
-/// Contacts of whom something is known.
-#[utoipa::path(get, path = "", tag = "Contacts", params(ListQuery), responses((status = 200, description = "meta, payload: contacts")))]
-pub async fn list(handles: web::Data<Handles>, agent: Agent, query: web::Query<ListQuery>) -> ApiResult<HttpResponse> {
-    let known = Condition::any()
-        .add(contact::Column::Email.is_not_null())
-        .add(contact::Column::PhoneNumber.is_not_null())
-        .add(contact::Column::Identifier.is_not_null());
-    let of_account = contact::Entity::find().filter(contact::Column::AccountId.eq(agent.account.id)).filter(known);
-    let count = of_account.clone().count(&handles.db.read).await?;
-    let page = page(query.page);
-    let rows = sorted(of_account, query.sort.as_deref()).offset(offset(page, PAGE)).limit(PAGE).all(&handles.db.read).await?;
-    let payload = shown(&handles, &rows, query.include_contact_inboxes != Some(false)).await?;
-    Ok(HttpResponse::Ok().json(json!({ "meta": { "count": count, "current_page": page }, "payload": payload })))
-}
-
-/// Contacts whose name, address, number or identifier contains the words.
-#[utoipa::path(get, path = "", tag = "Contacts", params(ListQuery), responses((status = 200, description = "meta, payload: contacts"), (status = 422, description = "q is missing")))]
-pub async fn search(handles: web::Data<Handles>, agent: Agent, query: web::Query<ListQuery>) -> ApiResult<HttpResponse> {
-    let words = query.q.as_deref().map(str::trim).filter(|words| !words.is_empty());
-    let words = words.ok_or_else(|| ApiError::invalid("q", "Specify search string with parameter q"))?;
-    let pattern = format!("%{}%", words.to_lowercase().replace(['%', '_'], ""));
-    let contains = |column: contact::Column| Expr::expr(Func::lower(Expr::col(column))).like(pattern.clone());
-    let matches = Condition::any()
-        .add(contains(contact::Column::Name))
-        .add(contains(contact::Column::Email))
-        .add(contains(contact::Column::PhoneNumber))
-        .add(contains(contact::Column::Identifier));
-    let found = contact::Entity::find().filter(contact::Column::AccountId.eq(agent.account.id)).filter(matches);
-    let page = page(query.page);
-    let found = sorted(found, query.sort.as_deref()).offset(offset(page, PAGE)).limit(PAGE + 1);
-    let mut rows = found.all(&handles.db.read).await?;
-    let has_more = rows.len() > 15;
-    rows.truncate(15);
-    let payload = shown(&handles, &rows, query.include_contact_inboxes != Some(false)).await?;
-    Ok(HttpResponse::Ok().json(json!({ "meta": { "count": rows.len(), "current_page": page, "has_more": has_more }, "payload": payload })))
 }
 
 /// Creates a contact; with `inbox_id` also its address there.
@@ -401,35 +348,6 @@ pub fn identity_refusal(error: StoreError) -> ApiError {
 pub async fn of_account(handles: &Handles, caller: &impl Sees, id: i64) -> ApiResult<contact::Model> {
     let found = contact::Entity::find_by_id(id).filter(contact::Column::AccountId.eq(caller.account_id())).one(&handles.db.read).await?;
     found.ok_or_else(ApiError::not_found)
-}
-
-/// How many rows are on the pages before this one; no more than the databases can count.
-pub fn offset(page: u64, size: u64) -> u64 {
-    std::cmp::min(page.saturating_sub(1).saturating_mul(size), i64::MAX.unsigned_abs())
-}
-
-/// From 1, whatever was asked.
-fn page(asked: Option<u64>) -> u64 {
-    asked.filter(|page| *page > 0).unwrap_or(1)
-}
-
-fn sorted(found: sea_orm::Select<contact::Entity>, sort: Option<&str>) -> sea_orm::Select<contact::Entity> {
-    let sort = sort.unwrap_or("name");
-    let (name, order) = sort.strip_prefix('-').map_or((sort, Order::Asc), |name| (name, Order::Desc));
-    let column = match name {
-        "email" => contact::Column::Email,
-        "phone_number" => contact::Column::PhoneNumber,
-        "last_activity_at" => contact::Column::LastActivityAt,
-        "created_at" => contact::Column::CreatedAt,
-        _ => contact::Column::Name,
-    };
-    found.order_by(column, order.clone()).order_by(contact::Column::Id, order)
-}
-
-async fn shown(handles: &Handles, rows: &[contact::Model], with_identities: bool) -> ApiResult<Vec<Value>> {
-    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    let identities = if with_identities { Some(views::identities(handles, &ids).await?) } else { None };
-    Ok(rows.iter().map(|row| render::contact(handles, row, identities.as_deref())).collect())
 }
 
 /// A contact with its addresses, as most routes answer it.

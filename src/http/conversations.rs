@@ -21,96 +21,11 @@ use actors::wire::iso_or_null;
 use chrono::{DateTime, Utc};
 use entity::contact_inbox;
 use entity::conversation::{self, Priority, Status};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
-use utoipa::{IntoParams, ToSchema};
-
-/// How many conversations are on a page (contract, section 0).
-const PAGE: u64 = 25;
-
-/// Which conversations are listed.
-#[derive(Deserialize, IntoParams)]
-pub struct ListQuery {
-    /// `open` (the default), `resolved`, `pending`, `snoozed` or `all`.
-    status: Option<String>,
-    /// `me`, `unassigned`, `assigned` or `all`.
-    assignee_type: Option<String>,
-    /// From 1.
-    page: Option<u64>,
-    /// Only this inbox.
-    inbox_id: Option<i64>,
-    /// Such as `last_activity_at_desc` (the default), `created_at_asc`, `priority_desc`, `waiting_since_asc`.
-    sort_by: Option<String>,
-}
-
-/// Conversations of the inboxes that the caller may see, and how many there are.
-#[utoipa::path(get, path = "", tag = "Conversations", params(ListQuery), responses((status = 200, description = "data: meta (counts), payload: conversations")))]
-pub async fn list(handles: web::Data<Handles>, agent: Agent, query: web::Query<ListQuery>) -> ApiResult<HttpResponse> {
-    let condition = listed(&agent, &query)?;
-    let meta = counts(&handles, &agent, &condition).await?;
-    let mut found = conversation::Entity::find().filter(condition.clone());
-    found = match query.assignee_type.as_deref() {
-        Some("me") => found.filter(conversation::Column::AssigneeId.eq(agent.user.row.id)),
-        Some("unassigned") => found.filter(conversation::Column::AssigneeId.is_null()),
-        Some("assigned") => found.filter(conversation::Column::AssigneeId.is_not_null()),
-        _ => found,
-    };
-    let page = query.page.unwrap_or(1).max(1);
-    let rows = sorted(found, query.sort_by.as_deref()).offset(contacts::offset(page, PAGE)).limit(PAGE).all(&handles.db.read).await?;
-    let shown = views::conversations(&handles, rows).await?;
-    let payload: Vec<Value> = shown.iter().map(|shown| render::conversation(&handles, shown)).collect();
-    Ok(HttpResponse::Ok().json(json!({ "data": { "meta": meta, "payload": payload } })))
-}
-
-/// How many conversations there are.
-#[utoipa::path(get, path = "", tag = "Conversations", params(ListQuery), responses((status = 200, description = "meta: mine_count, assigned_count, unassigned_count, all_count")))]
-pub async fn meta(handles: web::Data<Handles>, agent: Agent, query: web::Query<ListQuery>) -> ApiResult<HttpResponse> {
-    let condition = listed(&agent, &query)?;
-    Ok(HttpResponse::Ok().json(json!({ "meta": counts(&handles, &agent, &condition).await? })))
-}
-
-fn listed(agent: &Agent, query: &ListQuery) -> ApiResult<Condition> {
-    let mut condition = Condition::all().add(conversation::Column::AccountId.eq(agent.account.id));
-    match query.status.as_deref() {
-        Some("all") => {}
-        status => condition = condition.add(conversation::Column::Status.eq(parsed_status(status.unwrap_or("open"))?)),
-    }
-    if let Some(inbox_id) = query.inbox_id {
-        condition = condition.add(conversation::Column::InboxId.eq(inbox_id));
-    }
-    if let Some(visible) = agent.visible_inboxes() {
-        condition = condition.add(conversation::Column::InboxId.is_in(visible));
-    }
-    Ok(condition)
-}
-
-async fn counts(handles: &Handles, agent: &Agent, condition: &Condition) -> ApiResult<Value> {
-    let db = &handles.db.read;
-    let all = conversation::Entity::find().filter(condition.clone());
-    let mine = all.clone().filter(conversation::Column::AssigneeId.eq(agent.user.row.id)).count(db).await?;
-    let unassigned = all.clone().filter(conversation::Column::AssigneeId.is_null()).count(db).await?;
-    let all = all.count(db).await?;
-    Ok(json!({ "mine_count": mine, "assigned_count": all.saturating_sub(unassigned), "unassigned_count": unassigned, "all_count": all }))
-}
-
-fn sorted(found: sea_orm::Select<conversation::Entity>, sort: Option<&str>) -> sea_orm::Select<conversation::Entity> {
-    use conversation::Column;
-    let sort = sort.unwrap_or("last_activity_at_desc");
-    let (column, is_descending) =
-        match sort.strip_suffix("_asc").map(|name| (name, false)).or(sort.strip_suffix("_desc").map(|name| (name, true))) {
-            Some(("created_at", descending)) => (Column::CreatedAt, descending),
-            Some(("priority", descending)) => (Column::Priority, descending),
-            Some(("waiting_since", descending)) => (Column::WaitingSince, descending),
-            Some((_, descending)) => (Column::LastActivityAt, descending),
-            None => (Column::LastActivityAt, true),
-        };
-    match is_descending {
-        true => found.order_by_desc(column).order_by_desc(Column::Id),
-        false => found.order_by_asc(column).order_by_asc(Column::Id),
-    }
-}
+use utoipa::ToSchema;
 
 /// One conversation.
 #[utoipa::path(get, path = "", tag = "Conversations", responses((status = 200, description = "the conversation"), (status = 404, description = "no such conversation")))]
@@ -490,14 +405,4 @@ async fn answer(handles: &Handles, conversation_id: i64) -> ApiResult<HttpRespon
     let row = conversation::Entity::find_by_id(conversation_id).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
     let shown = views::conversations(handles, vec![row]).await?.pop().ok_or_else(ApiError::not_found)?;
     Ok(HttpResponse::Ok().json(render::conversation(handles, &shown)))
-}
-
-fn parsed_status(status: &str) -> ApiResult<Status> {
-    match status {
-        "open" => Ok(Status::Open),
-        "resolved" => Ok(Status::Resolved),
-        "pending" => Ok(Status::Pending),
-        "snoozed" => Ok(Status::Snoozed),
-        other => Err(ApiError::invalid("status", format!("status: \"{other}\" is none of open, resolved, pending, snoozed, all"))),
-    }
 }

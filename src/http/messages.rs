@@ -4,6 +4,7 @@ use super::auth::Agent;
 use super::body::{Body, Request, UploadedFile};
 use super::error::{ApiError, ApiResult};
 use super::idempotency::Claim;
+use super::query::Query;
 use super::scope::{Found, find};
 use super::worker::{Sees, Worker};
 use super::{direct_uploads, fields, message_items, render, views};
@@ -95,10 +96,13 @@ const CONTENT_TYPES: &[&str] = &[
 #[derive(Deserialize, IntoParams)]
 pub struct ListQuery {
     /// Only with smaller ids.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     before: Option<i64>,
-    /// Only with larger ids.
+    /// Only with larger ids; with `before` also this one.
+    #[serde(default, deserialize_with = "fields::optional_id")]
     after: Option<i64>,
     /// Leaves out notes and activities.
+    #[serde(default, deserialize_with = "fields::flag")]
     filter_internal_messages: Option<bool>,
 }
 
@@ -108,7 +112,7 @@ pub async fn list(
     handles: web::Data<Handles>,
     agent: Agent,
     path: web::Path<(i64, i64)>,
-    query: web::Query<ListQuery>,
+    Query(query): Query<ListQuery>,
 ) -> ApiResult<HttpResponse> {
     let found = find(&handles, &agent, path.1).await?;
     let db = &handles.db.read;
