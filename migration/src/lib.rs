@@ -4,11 +4,11 @@ pub use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait};
 mod columns;
 mod m20261121_000001_spine;
 mod m20261121_000002_desk;
+mod m20261121_000003_reads;
 mod m20261121_000004_contacts;
 mod m20261121_000006_event_log;
 mod m20261121_000007_programs;
 mod m20261121_000008_mails;
-mod m20261121_000003_reads;
 
 /// All migrations in order.
 pub struct Migrator;

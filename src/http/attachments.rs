@@ -2,7 +2,8 @@
 use super::auth::Agent;
 use super::error::ApiResult;
 use super::scope::find;
-use super::{contacts, views};
+use super::views;
+use crate::reads::Page;
 use actix_web::{HttpResponse, web};
 use actors::system::Handles;
 use actors::wire::{epoch, set};
@@ -44,7 +45,7 @@ pub async fn page(handles: &Handles, of_messages: Condition, page: u64) -> ApiRe
     let messages = message::Entity::find().select_only().column(message::Column::Id).filter(of_messages);
     let all = attachment::Entity::find().filter(attachment::Column::MessageId.in_subquery(QueryTrait::into_query(messages)));
     let count = all.clone().count(db).await?;
-    let rows = all.order_by_desc(attachment::Column::Id).offset(contacts::offset(page.max(1), PAGE)).limit(PAGE).all(db).await?;
+    let rows = all.order_by_desc(attachment::Column::Id).offset(Page::of(page, PAGE).offset).limit(PAGE).all(db).await?;
     let carriers = message::Entity::find().filter(message::Column::Id.is_in(rows.iter().map(|row| row.message_id))).all(db).await?;
     let carriers = views::messages(handles, carriers).await?;
     let shown = rows.iter().map(|row| {

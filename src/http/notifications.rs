@@ -1,9 +1,9 @@
 //! What the caller is told of: listed, read, put off, removed. They are made in the writer's transaction (`actors::notices`).
 use super::auth::Agent;
 use super::body::{Body, Request};
-use super::contacts::offset;
 use super::error::{ApiError, ApiResult};
 use super::{fields, views};
+use crate::reads::Page;
 use actix_web::{HttpResponse, web};
 use actors::event::{AccountCard, Event, Fact, NotificationView};
 use actors::store;
@@ -46,7 +46,7 @@ pub async fn list(handles: web::Data<Handles>, agent: Agent, query: web::Query<V
         .filter(wanted)
         .order_by(Column::LastActivityAt, order.clone())
         .order_by(Column::Id, order)
-        .offset(offset(page, PAGE))
+        .offset(Page::of(page, PAGE).offset)
         .limit(PAGE);
     let told = views::notifications(&handles, rows.all(db).await?).await?;
     let catalog = handles.catalog.now();
