@@ -15,6 +15,12 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/profile", "an app's route and a user's at once: without an inbox identifier it wants a user"),
 ];
 
+/// Agents' routes that refuse what an agent asks for here: method, path, and why.
+const REFUSED_TO_AGENTS: &[(&str, &str, &str)] = &[
+    ("PUT", "/api/v1/accounts/{account_id}/macros/{macro_id}", "the macro here is an administrator's, shared with all"),
+    ("PATCH", "/api/v1/accounts/{account_id}/macros/{macro_id}", "the macro here is an administrator's, shared with all"),
+];
+
 #[tokio::test]
 async fn every_route_is_open_to_its_audience_and_to_nobody_else() {
     let surface = Surface::new().await;
@@ -56,7 +62,10 @@ async fn every_route_is_open_to_its_audience_and_to_nobody_else() {
         match audience.as_str() {
             "Agent" => {
                 assert_reached(is_filled, &as_admin);
-                assert_let_in(&as_agent);
+                match REFUSED_TO_AGENTS.iter().any(|(method, path, _)| (*method, *path) == (route.method, route.path)) {
+                    true => assert_words(&as_agent, 401, "You are not authorized to do this action"),
+                    false => assert_let_in(&as_agent),
+                }
                 assert_let_in(&as_admin);
                 strangers.iter().for_each(|answer| assert_words(answer, 404, "Resource could not be found"));
             }
