@@ -52,6 +52,13 @@
 //! 1. Its row was written with the event. [`webhooks`] runs a loop for each endpoint that has rows.
 //! 2. Each try is signed afresh under the same id and noted; failures are due again after a backoff, for days.
 //!
+//! # One websocket that was away
+//!
+//! 1. It names a place: an epoch and the id of the last event it knows. [`event_log`] says whether the log holds all after it.
+//! 2. The log is told page by page, filtered by the same function that routes live events ([`hub`]).
+//! 3. Then it subscribes, learns the newest event published before, reads up to that one, and only then takes frames from
+//!    its [`mailbox`]: nothing is lost between log and life, nothing doubled.
+//!
 //! # What building taught
 //!
 //! * One writer on either database, not several on PostgreSQL: it keeps the event log in the order of the commits, which
