@@ -37,6 +37,8 @@ const INDEXES: &[&str] = &[
     "DROP INDEX conversations_by_inbox",
     "CREATE INDEX conversations_by_inbox ON conversations (inbox_id, status, last_activity_at, id, assignee_id, team_id)",
     "CREATE INDEX conversations_counted ON conversations (account_id, status, assignee_id, inbox_id, team_id, id)",
+    "CREATE INDEX conversations_unattended ON conversations (account_id, status, assignee_id, inbox_id, team_id, id) \
+     WHERE first_reply_created_at IS NULL OR waiting_since IS NOT NULL",
     "DROP INDEX messages_by_conversation",
     "CREATE INDEX messages_by_conversation ON messages (conversation_id, id, message_type, private)",
     "CREATE INDEX contacts_known_by_name ON contacts (account_id, lower(name), id) \

@@ -140,9 +140,15 @@ pub fn conversations(backend: DbBackend, scope: &Scope, text: &str, page: Page) 
 }
 
 /// As the expression and the condition of the index `messages_by_words`.
-const POSTGRES_MATCH: &str = r#""messages"."message_type" <> 2 AND to_tsvector('simple', translate(left("messages"."content", 100000), '@./-_:+=?&#%~', '             ')) @@ to_tsquery('simple', $1)"#;
+const POSTGRES_MATCH: &str = concat!(
+    r#""messages"."message_type" <> 2 AND to_tsvector('simple', translate(left("messages"."content", 100000), "#,
+    r#"'@./-_:+=?&#%~', '             ')) @@ to_tsquery('simple', $1)"#
+);
 /// As the expression of the index `contacts_by_part`.
-const POSTGRES_CONTACT: &str = r#"("contacts"."name" || E'\n' || coalesce("contacts"."email", '') || E'\n' || coalesce("contacts"."phone_number", '') || E'\n' || coalesce("contacts"."identifier", ''))"#;
+const POSTGRES_CONTACT: &str = concat!(
+    r#"("contacts"."name" || E'\n' || coalesce("contacts"."email", '') || E'\n' ||"#,
+    r#" coalesce("contacts"."phone_number", '') || E'\n' || coalesce("contacts"."identifier", ''))"#
+);
 
 /// Letters and digits in a row, as both databases cut texts.
 fn words(text: &str) -> Vec<&str> {
