@@ -44,7 +44,7 @@ async fn bots_are_made_changed_and_removed_by_administrators() {
     let admin = admin.client;
     join(&admin, inbox, &[&ann]).await;
     let path = admin.a("/agent_bots");
-    let fields = json!({"name": "Robo", "description": "answers", "outgoing_url": "http://127.0.0.1:9/x", "bot_config": {"a": 1}});
+    let fields = json!({"name": "Robo", "description": "answers", "outgoing_url": "http://127.0.0.1:8080/x", "bot_config": {"a": 1}});
     let made = admin.post(&path, fields).await.expect(200);
     let shape = "id name description thumbnail outgoing_url bot_type bot_config account_id access_token secret system_bot";
     assert_eq!(keys(&made.body), words(shape));
