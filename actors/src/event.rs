@@ -385,7 +385,7 @@ pub const CONTACT_COLUMNS: &[&str] = &[
 ];
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::conversation::rules;
     use crate::message::{Key, Profile};

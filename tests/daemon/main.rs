@@ -40,7 +40,6 @@ mod labels;
 mod lists;
 mod notifications;
 mod operation;
-mod operation;
 mod platform;
 mod python_sdk;
 mod query_plans;
