@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn updates_keep_what_they_do_not_name_and_secrets_sent_back_blank() {
-        let settings = json!({ "type": "email", "email": "a@b.c", "smtp_password": "old", "imap_port": 143, "imap_address": "imap.b.c" });
+        let settings = json!({ "type": "email", "email": "a@b.c", "smtp_password": "old", "imap_port": 143, "imap_address": "imap.b.c", "imap_login": "a" });
         let before = ChannelSettings::parse(settings).unwrap();
         let update = json!({ "smtp_password": "***", "imap_password": "new", "imap_enabled": "true", "smtp_port": "465", "unknown": 1, "type": "api" });
         let ChannelSettings::Email(after) = updated(&before, update.as_object().unwrap(), "***").unwrap() else { unreachable!() };
