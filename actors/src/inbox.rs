@@ -61,9 +61,6 @@ pub struct Connection {
     pub last_error_at: Option<DateTime<Utc>>,
 }
 
-/// A session that was connected for so long has lasted.
-const LASTING: chrono::Duration = chrono::Duration::seconds(30);
-
 /// What every inbox actor works with.
 #[derive(Clone)]
 pub struct Surroundings {
@@ -86,8 +83,6 @@ pub struct InboxActor {
     channel: Arc<dyn Channel>,
     surroundings: Surroundings,
     connection: Connection,
-    /// How many sessions in a row have ended before they had lasted: what the pause before the next one grows with.
-    short_lived: u32,
     running: Option<CancellationToken>,
     /// Set when the actor is to leave once its session has ended.
     leaving: Vec<tokio::sync::oneshot::Sender<()>>,
@@ -127,7 +122,7 @@ impl InboxActor {
         let connection =
             Connection { state: State::Connecting, since: entity::now(), session: 0, failures: 0, last_error: None, last_error_at: None };
         let channel = inbox.settings.build(&surroundings.tools);
-        InboxActor { inbox, channel, surroundings, connection, short_lived: 0, running: None, leaving: Vec::new(), next_start: None }
+        InboxActor { inbox, channel, surroundings, connection, running: None, leaving: Vec::new(), next_start: None }
     }
 
     fn start_session(&mut self, ctx: &mut Context<Self>) {
@@ -205,12 +200,7 @@ impl InboxActor {
     }
 
     fn start_later(&mut self, retry_after: Option<Duration>, ctx: &mut Context<Self>) {
-        // A server that takes the login and then always breaks off is not asked again each second.
-        if self.connection.state == State::Connected && entity::now() - self.connection.since >= LASTING {
-            self.short_lived = 0;
-        }
-        let delay = backoff::with_hint(self.short_lived, retry_after);
-        self.short_lived = self.short_lived.saturating_add(1);
+        let delay = backoff::with_hint(self.connection.failures, retry_after);
         self.connection.failures = self.connection.failures.saturating_add(1);
         self.turn(State::Waiting);
         self.next_start = Some(ctx.run_later(delay, |actor, ctx| actor.start_session(ctx)));
@@ -222,7 +212,6 @@ impl InboxActor {
             ctx.cancel_future(handle);
         }
         self.connection.failures = 0;
-        self.short_lived = 0;
         self.channel = self.inbox.settings.build(&self.surroundings.tools);
         match &self.running {
             // Its end starts the next one.

@@ -1,10 +1,10 @@
-//! The same change to many conversations at once.
+//! The same change to many conversations or contacts at once.
 use super::auth::Agent;
 use super::body::{Body, Request};
 use super::conversations::{assignable, team, tell_change};
 use super::error::{ApiError, ApiResult};
 use super::scope::find;
-use super::{conversation_labels, fields};
+use super::{contact_bulk, conversation_labels, fields};
 use actix_web::{HttpResponse, web};
 use actors::conversation::rules::{Change, LabelEdit};
 use actors::system::Handles;
@@ -19,16 +19,16 @@ const LIMIT: usize = 500;
 /// What shall become of which.
 #[derive(Deserialize, ToSchema)]
 pub struct BulkFields {
-    /// `Conversation`.
+    /// `Conversation` or `Contact`.
     #[serde(rename = "type")]
     kind: String,
-    /// The numbers that people see.
+    /// Of conversations the numbers that people see; of contacts their ids.
     #[serde(default, deserialize_with = "fields::ids")]
     ids: Vec<i64>,
     #[serde(default)]
-    fields: Option<Fields>,
+    fields: Option<BulkValues>,
     #[serde(default)]
-    labels: Option<LabelFields>,
+    labels: Option<LabelEdits>,
     #[serde(default, deserialize_with = "fields::time")]
     snoozed_until: Option<DateTime<Utc>>,
 }
@@ -37,7 +37,7 @@ impl Request for BulkFields {}
 
 /// The new values; what is absent stays.
 #[derive(Default, Deserialize, ToSchema)]
-pub struct Fields {
+pub struct BulkValues {
     #[schema(value_type = Option<String>)]
     status: Option<Status>,
     #[serde(default, deserialize_with = "fields::nullable_id")]
@@ -50,19 +50,24 @@ pub struct Fields {
 
 /// Labels that come and go.
 #[derive(Default, Deserialize, ToSchema)]
-pub struct LabelFields {
+pub struct LabelEdits {
     #[serde(default, deserialize_with = "fields::texts")]
     add: Vec<String>,
     #[serde(default, deserialize_with = "fields::texts")]
     remove: Vec<String>,
 }
 
-/// Changes many conversations. Everything is checked before the first is changed.
+/// Changes many conversations, or contacts. Everything is checked before the first is changed.
 #[utoipa::path(post, path = "", tag = "Conversations", request_body = BulkFields, responses((status = 200, description = "done"), (status = 422, description = "a field is wrong")))]
 pub async fn create(handles: web::Data<Handles>, agent: Agent, body: Body<BulkFields>) -> ApiResult<HttpResponse> {
     let asked = body.value;
-    if asked.kind != "Conversation" {
-        return Err(ApiError::invalid("type", format!("type: \"{}\" is not Conversation", asked.kind)));
+    match asked.kind.as_str() {
+        "Conversation" => {}
+        "Contact" => {
+            contact_bulk::act(&handles, &agent, &body.object).await?;
+            return Ok(HttpResponse::Ok().finish());
+        }
+        other => return Err(ApiError::invalid("type", format!("type: \"{other}\" is none of Conversation, Contact"))),
     }
     if asked.ids.len() > LIMIT {
         return Err(ApiError::invalid("ids", format!("ids: at most {LIMIT} at once")));

@@ -21,12 +21,12 @@ const TITLE_LIMIT: usize = 255;
 
 /// A set of labels.
 #[derive(Deserialize, ToSchema)]
-pub struct Labels {
+pub struct ConversationLabels {
     #[serde(deserialize_with = "fields::texts")]
     labels: Vec<String>,
 }
 
-impl Request for Labels {}
+impl Request for ConversationLabels {}
 
 /// The labels that it has.
 #[utoipa::path(get, path = "", tag = "Conversations", responses((status = 200, description = "payload: titles")))]
@@ -37,12 +37,12 @@ pub async fn list(handles: web::Data<Handles>, worker: Worker, path: web::Path<(
 }
 
 /// Replaces the labels.
-#[utoipa::path(post, path = "", tag = "Conversations", request_body = Labels, responses((status = 200, description = "payload: titles"), (status = 422, description = "a title is wrong")))]
+#[utoipa::path(post, path = "", tag = "Conversations", request_body = ConversationLabels, responses((status = 200, description = "payload: titles"), (status = 422, description = "a title is wrong")))]
 pub async fn replace(
     handles: web::Data<Handles>,
     worker: Worker,
     path: web::Path<(i64, i64)>,
-    body: Body<Labels>,
+    body: Body<ConversationLabels>,
 ) -> ApiResult<HttpResponse> {
     let titles = checked(body.value.labels)?;
     let recorded = change(&handles, &worker, path.1, Change::Labels(LabelEdit::Replace(titles))).await?;

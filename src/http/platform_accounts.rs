@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 /// An account as it is created or changed.
 #[derive(Deserialize, ToSchema)]
-pub struct AccountFields {
+pub struct PlatformAccountFields {
     #[serde(default, deserialize_with = "fields::text")]
     name: Option<String>,
     #[serde(default, deserialize_with = "fields::text")]
@@ -45,7 +45,7 @@ pub struct AccountFields {
     custom_attributes: Option<Map<String, Value>>,
 }
 
-impl Request for AccountFields {
+impl Request for PlatformAccountFields {
     const ENVELOPE: Option<&'static str> = Some("account");
 }
 
@@ -65,8 +65,8 @@ pub async fn show(handles: web::Data<Handles>, app: PlatformApp, path: web::Path
 }
 
 /// Creates an account, which the app then manages.
-#[utoipa::path(post, path = "", tag = "Platform", request_body = AccountFields, responses((status = 200, description = "the account"), (status = 422, description = "a field is wrong")))]
-pub async fn create(handles: web::Data<Handles>, app: PlatformApp, body: Body<AccountFields>) -> ApiResult<HttpResponse> {
+#[utoipa::path(post, path = "", tag = "Platform", request_body = PlatformAccountFields, responses((status = 200, description = "the account"), (status = 422, description = "a field is wrong")))]
+pub async fn create(handles: web::Data<Handles>, app: PlatformApp, body: Body<PlatformAccountFields>) -> ApiResult<HttpResponse> {
     let fields = body.value;
     let name = fields.name.clone().ok_or_else(|| ApiError::invalid("name", "Name can't be blank"))?;
     let transaction = handles.db.write.begin().await?;
@@ -80,12 +80,12 @@ pub async fn create(handles: web::Data<Handles>, app: PlatformApp, body: Body<Ac
 }
 
 /// Changes an account. A suspended one answers nobody.
-#[utoipa::path(patch, path = "", tag = "Platform", request_body = AccountFields, responses((status = 200, description = "the account"), (status = 401, description = "not the app's"), (status = 422, description = "a field is wrong")))]
+#[utoipa::path(patch, path = "", tag = "Platform", request_body = PlatformAccountFields, responses((status = 200, description = "the account"), (status = 401, description = "not the app's"), (status = 422, description = "a field is wrong")))]
 pub async fn update(
     handles: web::Data<Handles>,
     app: PlatformApp,
     path: web::Path<i64>,
-    body: Body<AccountFields>,
+    body: Body<PlatformAccountFields>,
 ) -> ApiResult<HttpResponse> {
     let account = managed(&handles, &app, *path)?;
     let mut row = account.as_ref().clone().into_active_model();
@@ -194,7 +194,7 @@ pub async fn grant(db: &impl ConnectionTrait, platform_app_id: i64, kind: GrantK
     Ok(())
 }
 
-fn apply(row: &mut account::ActiveModel, account: &account::Model, fields: AccountFields) -> ApiResult<()> {
+fn apply(row: &mut account::ActiveModel, account: &account::Model, fields: PlatformAccountFields) -> ApiResult<()> {
     if let Some(name) = fields.name {
         match name.trim() {
             "" => return Err(ApiError::invalid("name", "Name can't be blank")),

@@ -120,12 +120,12 @@ pub async fn remove(handles: web::Data<Handles>, administrator: Administrator, p
 
 /// Which agents belong to a team.
 #[derive(Deserialize, ToSchema)]
-pub struct Members {
+pub struct TeamMembers {
     #[serde(default, deserialize_with = "fields::ids")]
     user_ids: Vec<i64>,
 }
 
-impl Request for Members {}
+impl Request for TeamMembers {}
 
 /// The members of a team.
 #[utoipa::path(get, path = "", tag = "Teams", responses((status = 200, description = "an array of agents")))]
@@ -135,12 +135,12 @@ pub async fn members(handles: web::Data<Handles>, agent: Agent, path: web::Path<
 }
 
 /// Adds members; answers those who are new.
-#[utoipa::path(post, path = "", tag = "Teams", request_body = Members, responses((status = 200, description = "an array of the new agents"), (status = 401, description = "somebody is no agent of the account")))]
+#[utoipa::path(post, path = "", tag = "Teams", request_body = TeamMembers, responses((status = 200, description = "an array of the new agents"), (status = 401, description = "somebody is no agent of the account")))]
 pub async fn add_members(
     handles: web::Data<Handles>,
     administrator: Administrator,
     path: web::Path<(i64, i64)>,
-    body: Body<Members>,
+    body: Body<TeamMembers>,
 ) -> ApiResult<HttpResponse> {
     let agent = administrator.0;
     let team = of_account(&handles, &agent, path.1)?;
@@ -150,12 +150,12 @@ pub async fn add_members(
 }
 
 /// Replaces all members.
-#[utoipa::path(patch, path = "", tag = "Teams", request_body = Members, responses((status = 200, description = "an array of all agents"), (status = 401, description = "somebody is no agent of the account")))]
+#[utoipa::path(patch, path = "", tag = "Teams", request_body = TeamMembers, responses((status = 200, description = "an array of all agents"), (status = 401, description = "somebody is no agent of the account")))]
 pub async fn replace_members(
     handles: web::Data<Handles>,
     administrator: Administrator,
     path: web::Path<(i64, i64)>,
-    body: Body<Members>,
+    body: Body<TeamMembers>,
 ) -> ApiResult<HttpResponse> {
     let agent = administrator.0;
     let team = of_account(&handles, &agent, path.1)?;
@@ -165,12 +165,12 @@ pub async fn replace_members(
 }
 
 /// Takes members out.
-#[utoipa::path(delete, path = "", tag = "Teams", request_body = Members, responses((status = 200, description = "removed")))]
+#[utoipa::path(delete, path = "", tag = "Teams", request_body = TeamMembers, responses((status = 200, description = "removed")))]
 pub async fn remove_members(
     handles: web::Data<Handles>,
     administrator: Administrator,
     path: web::Path<(i64, i64)>,
-    body: Body<Members>,
+    body: Body<TeamMembers>,
 ) -> ApiResult<HttpResponse> {
     let agent = administrator.0;
     let team = of_account(&handles, &agent, path.1)?;

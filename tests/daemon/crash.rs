@@ -100,10 +100,11 @@ async fn what_was_acknowledged_survives_fifty_kills_once_and_every_webhook_arriv
     let inbox = admin.post(admin.a("/inboxes"), json!({ "name": "App", "channel": channel })).await.expect(200);
     let contacts = format!("/public/api/v1/inboxes/{}/contacts", inbox.str("/inbox_identifier"));
     let (mut paths, mut conversations) = (Vec::new(), Vec::new());
+    let visitor = daemon.visitor();
     for number in 0..CLIENTS {
-        let contact = daemon.visitor().post(&contacts, json!({ "identifier": format!("client-{number}") })).await.expect(200);
+        let contact = visitor.post(&contacts, json!({ "identifier": format!("client-{number}") })).await.expect(200);
         let opened = format!("{contacts}/{}/conversations", contact.str("/source_id"));
-        let id = daemon.visitor().post(&opened, json!({})).await.expect(200).id("/id");
+        let id = visitor.post(&opened, json!({})).await.expect(200).id("/id");
         paths.push(format!("{opened}/{id}/messages"));
         conversations.push(id);
     }
@@ -112,7 +113,7 @@ async fn what_was_acknowledged_survives_fifty_kills_once_and_every_webhook_arriv
     let writers: Vec<_> = paths
         .into_iter()
         .enumerate()
-        .map(|(number, path)| tokio::spawn(write(daemon.visitor(), path, number, said.clone(), pace.clone())))
+        .map(|(number, path)| tokio::spawn(write(visitor.clone(), path, number, said.clone(), pace.clone())))
         .collect();
     for kill in 0..KILLS {
         // Each time at another moment: after so many more acknowledged messages, in the middle of whatever is going on then.

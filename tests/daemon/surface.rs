@@ -227,7 +227,9 @@ pub async fn call(client: &Client, method: &str, path: &str, body: Option<&Value
 /// All rows of all tables but those that note what was asked for.
 pub async fn rows(daemon: &Daemon) -> Rows {
     let mut rows = Rows::new();
-    let skipped = |table: &String| table.starts_with("sqlite_") || table.starts_with("seaql_");
+    // The parts of a search index are those of all accounts.
+    let is_index = |table: &str| table.contains("_text");
+    let skipped = |table: &String| table.starts_with("sqlite_") || table.starts_with("seaql_") || is_index(table);
     match daemon.site().database() {
         Database::Sqlite => {
             let file = daemon.site().data_dir().join("konversio.db");
