@@ -99,7 +99,8 @@ async fn ask(client: &Client, one: &Writable, body: &Value) -> Answer {
 async fn writable(surface: &Surface, desk: &Desk) -> Vec<Writable> {
     let described = surface.daemon.visitor().get("/swagger/swagger.json").await.expect(200).body;
     let mut writable = Vec::new();
-    for route in ROUTES {
+    // Platform apps have tokens of their own, and tests of their own.
+    for route in ROUTES.iter().filter(|route| !route.path.starts_with("/platform/")) {
         let pointer = format!("/paths/{}/{}", route.path.replace('/', "~1"), route.method.to_lowercase());
         let operation = described.pointer(&pointer).unwrap_or_else(|| panic!("{} {} is not described", route.method, route.path));
         let Some(content) = operation.pointer("/requestBody/content").and_then(Value::as_object) else { continue };

@@ -161,8 +161,10 @@ impl Desk {
 
     /// Whether a route's path is filled with what its names stand for.
     pub fn is_filled(&self, route: &Route) -> bool {
+        // A notification is one user's own: nobody else's is there for the others.
         let is_known = |name: &&str| {
-            matches!(*name, "account_id" | "inbox_identifier" | "source_id") || self.named(name).is_some_and(|ids| !ids.is_empty())
+            *name != "notification_id"
+                && (matches!(*name, "account_id" | "inbox_identifier" | "source_id") || self.named(name).is_some_and(|ids| !ids.is_empty()))
         };
         parameters(route).iter().all(is_known)
     }
