@@ -84,7 +84,8 @@ fn line(handles: &Handles, view: &MessageView) -> String {
     let at = view.message.created_at.format("%Y-%m-%d %H:%M UTC");
     let mut text = format!("{at}, {who}: {}", view.message.content.as_deref().unwrap_or_default());
     for attachment in &view.attachments {
-        if let Some(address) = handles.wire.attachment(attachment)["data_url"].as_str() {
+        let shown = handles.wire.attachment(attachment);
+        if let Some(address) = shown.get("data_url").and_then(serde_json::Value::as_str) {
             text.push_str("\n  ");
             text.push_str(address);
         }
