@@ -1,16 +1,14 @@
 //! Removes accounts and users with what belongs to them. First nobody works there any more, then the rows go in one
 //! transaction: interrupted anywhere, the same removal asked for again finishes it.
-use crate::http::ask::{ask, tell};
-use crate::http::error::{ApiError, ApiResult};
-use crate::http::scope::address;
+use crate::http::ask::ask;
+use crate::http::error::ApiResult;
+use crate::members::release_conversations;
 use crate::tokens;
 use actors::catalog::User;
-use actors::conversation::Command;
-use actors::conversation::rules::{By, Change};
+use actors::conversation::rules::By;
 use actors::supervisor::Reconcile;
 use actors::system::Handles;
 use entity::access_token::OwnerType;
-use entity::conversation::{self, Status};
 use entity::{account, account_user, blob, inbox, inbox_member, team, team_member};
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, TransactionTrait};
@@ -59,24 +57,32 @@ pub async fn remove_account(handles: &Handles, id: i64) -> ApiResult<()> {
 /// # Errors
 /// If the database fails.
 pub async fn remove_member(handles: &Handles, place: &account_user::Model) -> ApiResult<()> {
+    let transaction = handles.db.write.begin().await?;
+    end_membership(&transaction, place).await?;
+    transaction.commit().await?;
+    handles.catalog.reload().await?;
+    release_conversations(handles, place.account_id, place.user_id, By::System).await
+}
+
+/// Removes the rows of a membership; the caller reloads the catalog and releases the conversations.
+///
+/// # Errors
+/// If the database fails.
+pub async fn end_membership(db: &impl ConnectionTrait, place: &account_user::Model) -> Result<(), DbErr> {
     let inboxes =
         Query::select().column(inbox::Column::Id).from(inbox::Entity).and_where(inbox::Column::AccountId.eq(place.account_id)).take();
     let teams = Query::select().column(team::Column::Id).from(team::Entity).and_where(team::Column::AccountId.eq(place.account_id)).take();
-    let transaction = handles.db.write.begin().await?;
     inbox_member::Entity::delete_many()
         .filter(inbox_member::Column::UserId.eq(place.user_id))
         .filter(inbox_member::Column::InboxId.in_subquery(inboxes))
-        .exec(&transaction)
+        .exec(db)
         .await?;
     team_member::Entity::delete_many()
         .filter(team_member::Column::UserId.eq(place.user_id))
         .filter(team_member::Column::TeamId.in_subquery(teams))
-        .exec(&transaction)
+        .exec(db)
         .await?;
-    account_user::Entity::delete_by_id(place.id).exec(&transaction).await?;
-    transaction.commit().await?;
-    handles.catalog.reload().await?;
-    unassign(handles, place.account_id, place.user_id).await
+    account_user::Entity::delete_by_id(place.id).exec(db).await.map(drop)
 }
 
 /// Removes a user; what it wrote stays.
@@ -93,29 +99,6 @@ pub async fn remove_user(handles: &Handles, user: &User) -> ApiResult<()> {
     run(&transaction, OF_USER, id).await?;
     transaction.commit().await?;
     handles.catalog.reload().await?;
-    Ok(())
-}
-
-async fn unassign(handles: &Handles, account_id: i64, user_id: i64) -> ApiResult<()> {
-    let inboxes: Vec<i64> = handles.catalog.now().inboxes_of(account_id).into_iter().map(|inbox| inbox.row.id).collect();
-    let theirs: Vec<i64> = conversation::Entity::find()
-        .select_only()
-        .column(conversation::Column::DisplayId)
-        .filter(conversation::Column::InboxId.is_in(inboxes))
-        .filter(conversation::Column::Status.is_in([Status::Open, Status::Pending, Status::Snoozed]))
-        .filter(conversation::Column::AssigneeId.eq(user_id))
-        .into_tuple()
-        .all(&handles.db.read)
-        .await?;
-    for display_id in theirs {
-        let address = address(handles, account_id, display_id).await?;
-        let (conversation_id, by, change) = (address.conversation_id, By::System, Change::Assignee(None));
-        match tell(handles, address.key, Command::Change { conversation_id, by, change }).await {
-            Err(error) if error.status() == ApiError::not_found().status() => {}
-            told => drop(told?),
-        }
-    }
-    handles.wakes.assignment.notify_one();
     Ok(())
 }
 
@@ -163,6 +146,7 @@ const OF_ACCOUNT: &[&str] = &[
     "DELETE FROM agent_bots WHERE account_id = {id}",
     "DELETE FROM audit_logs WHERE account_id = {id}",
     "DELETE FROM mails WHERE account_id = {id}",
+    "DELETE FROM contact_transfers WHERE account_id = {id}",
     "DELETE FROM blobs WHERE account_id = {id}",
     "DELETE FROM account_users WHERE account_id = {id}",
     "DELETE FROM platform_grants WHERE kind = 0 AND object_id = {id}",

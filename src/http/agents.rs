@@ -5,11 +5,12 @@ use super::error::{ApiError, ApiResult};
 use super::{audit, cache_keys, fields, render};
 use crate::members::{NewMember, NewPlace, create_user, give_place, release_conversations};
 use crate::password;
+use crate::removal::end_membership;
 use actix_web::{HttpResponse, web};
 use actors::catalog::Snapshot;
 use actors::system::Handles;
 use entity::account_user::{self, Availability, Role};
-use entity::{inbox_member, team_member, user};
+use entity::user;
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, TransactionTrait,
 };
@@ -163,20 +164,8 @@ pub async fn remove(handles: web::Data<Handles>, administrator: Administrator, p
     if user_id == administrator.0.user.row.id {
         return Err(ApiError::unprocessable("You cannot remove yourself"));
     }
-    let inboxes = catalog.inboxes_of(account_id).into_iter().map(|inbox| inbox.row.id);
-    let teams = catalog.teams_of(account_id).into_iter().map(|team| team.row.id);
     let transaction = handles.db.write.begin().await?;
-    inbox_member::Entity::delete_many()
-        .filter(inbox_member::Column::UserId.eq(user_id))
-        .filter(inbox_member::Column::InboxId.is_in(inboxes))
-        .exec(&transaction)
-        .await?;
-    team_member::Entity::delete_many()
-        .filter(team_member::Column::UserId.eq(user_id))
-        .filter(team_member::Column::TeamId.is_in(teams))
-        .exec(&transaction)
-        .await?;
-    account_user::Entity::delete_by_id(place.id).exec(&transaction).await?;
+    end_membership(&transaction, place).await?;
     keep_an_administrator(&transaction, account_id).await?;
     audit::destroyed(&transaction, &administrator.0.author(), ("AccountUser", place.id), place).await?;
     transaction.commit().await?;

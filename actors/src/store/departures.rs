@@ -75,7 +75,15 @@ async fn remove(db: &impl ConnectionTrait, contact: &contact::Model) -> Result<V
         .and_where(attachment::Column::MessageId.in_subquery(messages()))
         .and_where(attachment::Column::BlobId.is_not_null())
         .take();
-    let mut keys = drop_blobs(db, Condition::all().add(blob::Column::Id.in_subquery(attached))).await?;
+    // An uploaded file may go with messages of others as well.
+    let used = Query::select()
+        .column(attachment::Column::BlobId)
+        .from(attachment::Entity)
+        .and_where(attachment::Column::BlobId.in_subquery(attached.clone()))
+        .and_where(attachment::Column::MessageId.not_in_subquery(messages()))
+        .take();
+    let own = Condition::all().add(blob::Column::Id.in_subquery(attached)).add(blob::Column::Id.not_in_subquery(used));
+    let mut keys = drop_blobs(db, own).await?;
     keys.extend(drop_avatar(db, contact.avatar_blob_id).await?);
     attachment::Entity::delete_many().filter(attachment::Column::MessageId.in_subquery(messages())).exec(db).await?;
     outgoing::Entity::delete_many().filter(outgoing::Column::MessageId.in_subquery(messages())).exec(db).await?;
