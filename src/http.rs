@@ -303,6 +303,7 @@ routes! {
         PATCH "/api/v1/accounts/{account_id}/agents/{agent_id}" => agents::update;
         DELETE "/api/v1/accounts/{account_id}/agents/{agent_id}" => agents::remove;
         POST "/api/v1/accounts/{account_id}/agents/bulk_create" => agents::bulk_create;
+        DELETE "/api/v1/accounts/{account_id}/conversations/{conversation_id}" => conversations::remove;
         POST "/api/v1/accounts/{account_id}/inboxes" => inboxes::create;
         PUT "/api/v1/accounts/{account_id}/inboxes/{inbox_id}" => inboxes::update;
         PATCH "/api/v1/accounts/{account_id}/inboxes/{inbox_id}" => inboxes::update;

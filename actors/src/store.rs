@@ -11,7 +11,7 @@ mod facts;
 mod notices;
 mod rows;
 
-pub use departures::Departure;
+pub use departures::{ContactDeparture, Departure};
 pub use notices::unread;
 
 use crate::catalog::{Catalog, Inbox, Snapshot};
@@ -202,6 +202,10 @@ pub enum StoreError {
 
 impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
+        // Something that a row belongs to was removed.
+        if let Some(SqlErr::ForeignKeyConstraintViolation(_)) = error.sql_err() {
+            return StoreError::Gone;
+        }
         if let Some(SqlErr::UniqueConstraintViolation(words)) = error.sql_err() {
             let field = |names: &[&str]| names.iter().any(|name| words.contains(name));
             return match () {
@@ -359,15 +363,19 @@ impl Writer {
     }
 
     async fn write_departure(&mut self, db: &DatabaseTransaction, departure: Departure) -> Result<Committed, DbErr> {
-        self.departed.insert(departure.contact.id);
+        if let Departure::Contact(departure) = &departure {
+            self.departed.insert(departure.contact.id);
+        }
         self.ids.mark(db).await?;
         let abandoned = departure.write(db).await?;
         let catalog = self.catalog.now();
         let (mut events, mut deliveries) = (Vec::new(), Vec::new());
-        for fact in departure.facts() {
-            let event = self.event(departure.account.clone(), departure.performer.clone(), fact);
-            deliveries.extend(self.deliveries(&catalog, &event));
-            events.push(event);
+        if let Departure::Contact(departure) = &departure {
+            for fact in departure.facts() {
+                let event = self.event(departure.account.clone(), departure.performer.clone(), fact);
+                deliveries.extend(self.deliveries(&catalog, &event));
+                events.push(event);
+            }
         }
         rows::insert_events(db, &events, deliveries).await?;
         Ok(Committed { recorded: None, abandoned, events })

@@ -1,6 +1,6 @@
 //! Conversations: opened, listed, resolved, assigned.
 use super::ask::tell;
-use super::auth::Agent;
+use super::auth::{Administrator, Agent};
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
 use super::idempotency::Claim;
@@ -8,7 +8,7 @@ use super::inboxes::living;
 use super::messages::{self, MessageFields};
 use super::scope::{Found, find};
 use super::worker::{Sees, Worker, Works};
-use super::{contacts, fields, notifications, render, views};
+use super::{audit, contacts, fields, notifications, render, views};
 use actix_web::{HttpResponse, web};
 use actors::addresses::Address;
 use actors::catalog::Inbox;
@@ -349,6 +349,17 @@ pub async fn toggle_typing_status(
         is_private: body.value.is_private.unwrap_or(false),
     };
     tell(&handles, key, typing).await?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// Removes a conversation with everything said in it.
+#[utoipa::path(delete, path = "", tag = "Conversations", responses((status = 200, description = "removed"), (status = 404, description = "no such conversation")))]
+pub async fn remove(handles: web::Data<Handles>, administrator: Administrator, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
+    let id = find(&handles, &administrator.0, path.1).await?.address.conversation_id;
+    let row = conversation::Entity::find_by_id(id).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
+    audit::destroyed(&handles.db.write, &administrator.0.author(), ("Conversation", row.id), &row).await?;
+    handles.contacts.remove_conversation(&row).await?;
+    handles.addresses.clear();
     Ok(HttpResponse::Ok().finish())
 }
 

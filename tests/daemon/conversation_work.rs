@@ -272,3 +272,28 @@ async fn messages_carry_what_their_type_needs() {
         post(ann, desk.conversation, json!({ "content": "re", "content_attributes": { "in_reply_to": elsewhere } })).await.expect(200);
     assert_eq!(answer.at("/content_attributes"), &json!({}), "a message of another conversation is not answered");
 }
+
+#[tokio::test]
+async fn a_removed_conversation_is_gone_and_the_contact_begins_another() {
+    let desk = Desk::open().await;
+    let (ann, admin) = (desk.client(), &desk.admin.client);
+    let form = reqwest::multipart::Part::bytes(b"hello".as_slice()).file_name("a.txt");
+    let form = reqwest::multipart::Form::new().text("content", "a file").part("attachments[]", form);
+    let sent = ann.post_form(desk.path("messages"), form).await.expect(200);
+    let file = sent.str("/attachments/0/data_url").to_owned();
+    ann.post(desk.path("labels"), json!({ "labels": ["vip"] })).await.expect(200);
+    let path = ann.a(&format!("/conversations/{}", desk.conversation));
+    ann.delete(&path).await.expect(401);
+    assert_eq!(admin.delete(&path).await.expect(200).text, "");
+    for path in [path.clone(), desk.path("messages"), desk.path("labels")] {
+        admin.get(path).await.expect(404);
+    }
+    post(admin, desk.conversation, json!({ "content": "still there?", "message_type": "incoming" })).await.expect(404);
+    assert_eq!(reqwest::get(&file).await.unwrap().status(), 404);
+    let contacts = admin.get(admin.a("/contacts/search?q=ada")).await.expect(200);
+    let contact = contacts.id("/payload/0/id");
+    let next = crate::app::conversation(admin, desk.inbox, contact).await;
+    assert_eq!(next, desk.conversation + 1, "a number is never given again");
+    hear(admin, next, "hello again").await;
+    assert_eq!(contents(admin, next).await, ["hello again"]);
+}

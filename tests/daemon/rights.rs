@@ -13,6 +13,8 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("POST", "/auth/sign_in", "401 with success: false, as the contract has it"),
     ("GET", "/api/v1/accounts/{account_id}/integrations/apps/{app_id}", "apps have names, not ids: their own test asks for them"),
     ("GET", "/api/v1/accounts/{account_id}/inboxes/{inbox_id}/assignment_policy", "404 where there is none, as the contract has it"),
+    ("GET", "/api/v1/accounts/{account_id}/contacts/import", "404 before the first import"),
+    ("GET", "/api/v1/accounts/{account_id}/contacts/export", "404 before the first export"),
     ("GET", "/cable", "a websocket: its own tests say who hears what"),
     ("POST", "/api/v1/profile", "an app's route and a user's at once: without an inbox identifier it wants a user"),
 ];

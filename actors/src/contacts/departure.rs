@@ -5,8 +5,8 @@ use crate::conversation::Forget;
 use crate::event::AccountCard;
 use crate::message::UserCard;
 use crate::persistence::Depart;
-use crate::store::{Departure, StoreError};
-use entity::{account, contact};
+use crate::store::{ContactDeparture, Departure, StoreError};
+use entity::{account, contact, conversation};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -45,6 +45,15 @@ impl Contacts {
         Ok(after)
     }
 
+    /// Removes one conversation of a contact with everything said in it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn remove_conversation(&self, conversation: &conversation::Model) -> Result<(), StoreError> {
+        let _turn = self.turns.of(conversation.contact_id).await;
+        self.written(Departure::Conversation { id: conversation.id }, conversation.contact_id).await
+    }
+
     async fn depart(
         &self,
         account: &account::Model,
@@ -54,7 +63,11 @@ impl Contacts {
     ) -> Result<(), StoreError> {
         let contact_id = contact.id;
         let account = AccountCard { id: account.id, name: account.name.clone() };
-        let departure = Departure { account, performer, contact: Arc::new(contact), heir };
+        let departure = ContactDeparture { account, performer, contact: Arc::new(contact), heir };
+        self.written(Departure::Contact(Box::new(departure)), contact_id).await
+    }
+
+    async fn written(&self, departure: Departure, contact_id: i64) -> Result<(), StoreError> {
         let abandoned = self.persistence.send(Depart(departure)).await.unwrap_or(Err(StoreError::Unanswered));
         // Also after an error: what was committed is unknown, and reading again does no harm.
         let _ = self.conversations.send(Forget { contact_id: Some(contact_id) }).await;

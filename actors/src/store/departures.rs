@@ -1,4 +1,5 @@
-//! How contacts leave: removed with everything of theirs, or merged into another contact, which takes everything over.
+//! How contacts leave: removed with everything of theirs, or merged into another contact, which takes everything over; and how
+//! single conversations are removed.
 //!
 //! Departures are written after the records of their group, so what was said before them goes along. Whoever still keeps the
 //! contact in memory is refused by the writer afterwards ([`StoreError::Gone`](super::StoreError::Gone)) and loads again.
@@ -13,9 +14,21 @@ use sea_orm::sea_query::{Expr, Query, SelectStatement};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use std::sync::Arc;
 
+/// What leaves.
+#[derive(Clone, Debug)]
+pub enum Departure {
+    /// A contact.
+    Contact(Box<ContactDeparture>),
+    /// A conversation with everything said in it; nothing is told of it (contract, section 7).
+    Conversation {
+        /// Which.
+        id: i64,
+    },
+}
+
 /// A contact that leaves.
 #[derive(Clone, Debug)]
-pub struct Departure {
+pub struct ContactDeparture {
     /// Whose contact it is.
     pub account: AccountCard,
     /// The user who causes it, if one does.
@@ -27,6 +40,21 @@ pub struct Departure {
 }
 
 impl Departure {
+    /// Writes it; the keys of the files that nobody has any more.
+    pub async fn write(&self, db: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+        match self {
+            Departure::Contact(departure) => match &departure.heir {
+                Some((before, after)) => merge(db, &departure.contact, before, after).await,
+                None => remove(db, &departure.contact).await,
+            },
+            Departure::Conversation { id } => {
+                remove_conversations(db, conversations().and_where(conversation::Column::Id.eq(*id)).take()).await
+            }
+        }
+    }
+}
+
+impl ContactDeparture {
     /// What is told of it.
     pub fn facts(&self) -> Vec<Fact> {
         let mut facts = Vec::new();
@@ -41,32 +69,35 @@ impl Departure {
         facts.push(Fact::ContactDeleted(self.contact.clone()));
         facts
     }
-
-    /// Writes it; the keys of the files that nobody has any more.
-    pub async fn write(&self, db: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
-        match &self.heir {
-            Some((before, after)) => merge(db, &self.contact, before, after).await,
-            None => remove(db, &self.contact).await,
-        }
-    }
 }
 
-fn ids_of(contact_id: i64) -> SelectStatement {
-    Query::select()
-        .column(conversation::Column::Id)
-        .from(conversation::Entity)
-        .and_where(conversation::Column::ContactId.eq(contact_id))
-        .take()
+/// The ids of conversations, of which ones is to be added.
+fn conversations() -> SelectStatement {
+    Query::select().column(conversation::Column::Id).from(conversation::Entity).take()
 }
 
 /// Everything of the contact, from the leaves to the root.
 async fn remove(db: &impl ConnectionTrait, contact: &contact::Model) -> Result<Vec<String>, DbErr> {
     let id = contact.id;
+    let mut keys = remove_conversations(db, conversations().and_where(conversation::Column::ContactId.eq(id)).take()).await?;
+    keys.extend(drop_avatar(db, contact.avatar_blob_id).await?);
+    macro_rules! leave {
+        ($($entity:ident)*) => {$(
+            $entity::Entity::delete_many().filter($entity::Column::ContactId.eq(id)).exec(db).await?;
+        )*};
+    }
+    leave!(contact_inbox contact_label note);
+    contact::Entity::delete_by_id(id).exec(db).await?;
+    Ok(keys)
+}
+
+/// Conversations with everything said in them.
+async fn remove_conversations(db: &impl ConnectionTrait, ids: SelectStatement) -> Result<Vec<String>, DbErr> {
     let messages = || {
         Query::select()
             .column(message::Column::Id)
             .from(message::Entity)
-            .and_where(message::Column::ConversationId.in_subquery(ids_of(id)))
+            .and_where(message::Column::ConversationId.in_subquery(ids.clone()))
             .take()
     };
     let attached = Query::select()
@@ -83,23 +114,17 @@ async fn remove(db: &impl ConnectionTrait, contact: &contact::Model) -> Result<V
         .and_where(attachment::Column::MessageId.not_in_subquery(messages()))
         .take();
     let own = Condition::all().add(blob::Column::Id.in_subquery(attached)).add(blob::Column::Id.not_in_subquery(used));
-    let mut keys = drop_blobs(db, own).await?;
-    keys.extend(drop_avatar(db, contact.avatar_blob_id).await?);
+    let keys = drop_blobs(db, own).await?;
     attachment::Entity::delete_many().filter(attachment::Column::MessageId.in_subquery(messages())).exec(db).await?;
     outgoing::Entity::delete_many().filter(outgoing::Column::MessageId.in_subquery(messages())).exec(db).await?;
     macro_rules! forget {
         ($($entity:ident)*) => {$(
-            $entity::Entity::delete_many().filter($entity::Column::ConversationId.in_subquery(ids_of(id))).exec(db).await?;
+            $entity::Entity::delete_many().filter($entity::Column::ConversationId.in_subquery(ids.clone())).exec(db).await?;
         )*};
     }
     forget!(message mention participant draft notification conversation_label);
-    macro_rules! leave {
-        ($($entity:ident)*) => {$(
-            $entity::Entity::delete_many().filter($entity::Column::ContactId.eq(id)).exec(db).await?;
-        )*};
-    }
-    leave!(conversation contact_inbox contact_label note);
-    contact::Entity::delete_by_id(id).exec(db).await?;
+    // The last: the others are found by them.
+    conversation::Entity::delete_many().filter(conversation::Column::Id.in_subquery(ids)).exec(db).await?;
     Ok(keys)
 }
 
@@ -113,7 +138,7 @@ async fn merge(
     let (id, heir) = (contact.id, after.id);
     message::Entity::update_many()
         .col_expr(message::Column::SenderId, Expr::value(heir))
-        .filter(message::Column::ConversationId.in_subquery(ids_of(id)))
+        .filter(message::Column::ConversationId.in_subquery(conversations().and_where(conversation::Column::ContactId.eq(id)).take()))
         .filter(message::Column::SenderType.eq(SenderType::Contact))
         .filter(message::Column::SenderId.eq(id))
         .exec(db)

@@ -50,6 +50,8 @@ impl Database {
         let name = format!("{PREFIX}{}_{}", epoch_seconds(), random_text(10));
         // template0 never has a connection that would make this fail.
         execute(&server, format!("CREATE DATABASE {name} TEMPLATE template0")).await.expect("a database could not be created");
+        // Daemons are killed here, the server never is: nothing has to reach the disk.
+        execute(&server, format!("ALTER DATABASE {name} SET synchronous_commit = off")).await.expect("a database could not be set up");
         let url = with_database(&server, &name);
         Database::Postgres { name, server, url }
     }
