@@ -5,11 +5,12 @@
 run:
 	cargo run --release
 
-# Everything on SQLite, then the black-box tests once more on PostgreSQL where KONVERSIO_TEST_POSTGRES_URL names a server.
+# Everything on SQLite, then the black-box tests once more on PostgreSQL where KONVERSIO_TEST_POSTGRES_URL names a server: four
+# at once, since each waits for the server to make its database.
 test:
 	cargo test --workspace
 	@if [ -n "$$KONVERSIO_TEST_POSTGRES_URL" ]; then \
-		KONVERSIO_TEST_DATABASE=postgres cargo test --test daemon; \
+		KONVERSIO_TEST_DATABASE=postgres cargo test --test daemon -- --test-threads=4; \
 	else \
 		echo "skipped: the black-box tests on PostgreSQL: KONVERSIO_TEST_POSTGRES_URL is not set" \
 			"(such as postgres://postgres@127.0.0.1:5432/postgres; the user must be allowed to create databases)"; \
