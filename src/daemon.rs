@@ -1,5 +1,5 @@
 //! Starts everything in order and stops it in the reverse order.
-use crate::http::Gate;
+use crate::http::gate::Gate;
 use crate::members::{NewMember, NewPlace, create_app, create_user, give_place};
 use crate::reload::{apply_inboxes, reload, settled, watch};
 use crate::settings::{DEFAULT_FILE, Database, FileStore, Settings, load_or_create_key};
@@ -252,7 +252,7 @@ fn serve(
     let stopping = web::Data::new(stopping);
     let origins = settings.server.cors_origins.clone();
     let limits = http::body::Limits { body: settings.server.max_body_bytes, file: settings.files.max_bytes };
-    let swagger = http::swagger();
+    let swagger = http::description::page();
     let server = HttpServer::new(move || {
         let gate = gate.clone();
         App::new()

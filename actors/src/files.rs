@@ -3,11 +3,13 @@ use crate::secret::Vault;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use entity::blob;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use hmac::{Hmac, KeyInit, Mac};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use sea_orm::ActiveValue;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -32,6 +34,29 @@ pub struct Stored {
     pub byte_size: i64,
     /// SHA-256 in hex.
     pub checksum: String,
+}
+
+impl Stored {
+    /// The row of this file, not inserted yet; `uploader_id` is the user who brought it, if one did.
+    pub fn row(&self, account_id: i64, uploader_id: Option<i64>) -> blob::ActiveModel {
+        blob::ActiveModel {
+            id: ActiveValue::NotSet,
+            account_id: ActiveValue::Set(account_id),
+            key: ActiveValue::Set(self.key.clone()),
+            file_name: ActiveValue::Set(self.file_name.clone()),
+            content_type: ActiveValue::Set(self.content_type.clone()),
+            byte_size: ActiveValue::Set(self.byte_size),
+            checksum: ActiveValue::Set(self.checksum.clone()),
+            uploader_id: ActiveValue::Set(uploader_id),
+            created_at: ActiveValue::Set(entity::now()),
+        }
+    }
+}
+
+impl From<blob::Model> for Stored {
+    fn from(row: blob::Model) -> Self {
+        Stored { key: row.key, file_name: row.file_name, content_type: row.content_type, byte_size: row.byte_size, checksum: row.checksum }
+    }
 }
 
 /// Why a file could not be stored or read.

@@ -16,7 +16,10 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use entity::{contact_inbox, conversation, cursor, message, outgoing, parked_message};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue, ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ColumnTrait, Condition, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    TransactionTrait,
+};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -174,33 +177,30 @@ impl Intake for Session {
 
     async fn park(&self, provider_key: &str, reason: &str, raw: Bytes) -> Result<(), ChannelError> {
         let failed = |error: String| ChannelError::temporary(format!("setting a message aside: {error}"));
-        let stored =
+        let of_key = parked_message::Column::ProviderKey.eq(provider_key).and(parked_message::Column::InboxId.eq(self.inbox.row.id));
+        let known = parked_message::Entity::find().filter(of_key).one(&self.db.read).await.map_err(|error| failed(error.to_string()))?;
+        if known.is_some() {
+            return Ok(());
+        }
+        let mut stored =
             self.files.put_bytes("message.eml", "message/rfc822", raw, u64::MAX).await.map_err(|error| failed(error.to_string()))?;
-        let now = entity::now();
-        let blob = entity::blob::ActiveModel {
-            id: ActiveValue::NotSet,
-            account_id: ActiveValue::Set(self.inbox.row.account_id),
-            key: ActiveValue::Set(stored.key),
-            file_name: ActiveValue::Set(stored.file_name),
-            // Served as a download, whatever is in it.
-            content_type: ActiveValue::Set("message/rfc822".into()),
-            byte_size: ActiveValue::Set(stored.byte_size),
-            checksum: ActiveValue::Set(stored.checksum),
-            uploader_id: ActiveValue::Set(None),
-            created_at: ActiveValue::Set(now),
+        // Served as a download, whatever is in it.
+        stored.content_type = "message/rfc822".into();
+        let parked = async {
+            let transaction = self.db.write.begin().await?;
+            let blob = stored.row(self.inbox.row.account_id, None).insert(&transaction).await?;
+            let row = parked_message::ActiveModel {
+                id: ActiveValue::NotSet,
+                inbox_id: ActiveValue::Set(self.inbox.row.id),
+                provider_key: ActiveValue::Set(provider_key.to_owned()),
+                reason: ActiveValue::Set(reason.to_owned()),
+                blob_id: ActiveValue::Set(Some(blob.id)),
+                created_at: ActiveValue::Set(entity::now()),
+            };
+            parked_message::Entity::insert(row).exec_without_returning(&transaction).await?;
+            transaction.commit().await
         };
-        let blob = entity::blob::Entity::insert(blob).exec(&self.db.write).await.map_err(|error| failed(error.to_string()))?;
-        let row = parked_message::ActiveModel {
-            id: ActiveValue::NotSet,
-            inbox_id: ActiveValue::Set(self.inbox.row.id),
-            provider_key: ActiveValue::Set(provider_key.to_owned()),
-            reason: ActiveValue::Set(reason.to_owned()),
-            blob_id: ActiveValue::Set(Some(blob.last_insert_id)),
-            created_at: ActiveValue::Set(now),
-        };
-        let known = OnConflict::columns([parked_message::Column::InboxId, parked_message::Column::ProviderKey]).do_nothing().to_owned();
-        let parked = parked_message::Entity::insert(row).on_conflict(known).exec_without_returning(&self.db.write).await;
-        parked.map_err(|error| failed(error.to_string()))?;
+        parked.await.map_err(|error: sea_orm::DbErr| failed(error.to_string()))?;
         metrics::counter!("konversio_parked_messages_total").increment(1);
         tracing::warn!(inbox.id = self.inbox.row.id, reason, "a message could not be read and was set aside");
         Ok(())

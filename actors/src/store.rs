@@ -114,6 +114,12 @@ pub struct NewFile {
     pub blob_id: Option<i64>,
 }
 
+impl From<entity::blob::Model> for NewFile {
+    fn from(row: entity::blob::Model) -> Self {
+        NewFile { blob_id: Some(row.id), uploader_id: row.uploader_id, stored: row.into() }
+    }
+}
+
 /// What becomes of a row that waited to be sent.
 #[derive(Clone, Debug)]
 pub enum OutgoingChange {

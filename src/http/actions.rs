@@ -2,16 +2,13 @@
 use super::auth::Agent;
 use super::error::{ApiError, ApiResult};
 use super::scope::Found;
-use super::{ask, conversation_labels, conversations, transcript};
+use super::{ask, conversations, direct_uploads, labels, transcript};
 use actors::conversation::rules::{Change, LabelEdit};
 use actors::conversation::{Command, Draft, Say};
-use actors::files::Stored;
 use actors::message::Sender;
 use actors::store::NewFile;
 use actors::system::Handles;
-use entity::blob;
 use entity::conversation::{Priority, Status};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::Value;
 
 /// One action (contract, section 2, Automation).
@@ -124,14 +121,12 @@ pub async fn run(handles: &Handles, agent: &Agent, found: &Found, display_id: i6
     let change = match action {
         Action::SendMessage(words) => return say(handles, agent, found, words, false, Vec::new()).await,
         Action::AddPrivateNote(words) => return say(handles, agent, found, words, true, Vec::new()).await,
-        Action::SendAttachment(ids) => return say(handles, agent, found, "", false, files(handles, agent.account.id, ids).await?).await,
+        Action::SendAttachment(ids) => {
+            return say(handles, agent, found, "", false, direct_uploads::kept(handles, agent.account.id, ids).await?).await;
+        }
         Action::SendEmailTranscript(email) => return transcript::send(handles, found, display_id, email).await,
-        Action::AddLabel(titles) => {
-            Change::Labels(LabelEdit::Edit { add: conversation_labels::checked(titles.clone())?, remove: Vec::new() })
-        }
-        Action::RemoveLabel(titles) => {
-            Change::Labels(LabelEdit::Edit { add: Vec::new(), remove: conversation_labels::checked(titles.clone())? })
-        }
+        Action::AddLabel(titles) => Change::Labels(LabelEdit::Edit { add: labels::titles(titles)?, remove: Vec::new() }),
+        Action::RemoveLabel(titles) => Change::Labels(LabelEdit::Edit { add: Vec::new(), remove: labels::titles(titles)? }),
         Action::AssignAgent(id) => {
             let id = id.unwrap_or(agent.user.row.id);
             let user = catalog.user(id).filter(|_| found.inbox.is_visible_to(id));
@@ -156,23 +151,6 @@ async fn say(handles: &Handles, agent: &Agent, found: &Found, words: &str, priva
     let draft = Draft { content, private, files, ..Draft::default() };
     let say = Say { conversation_id: found.address.conversation_id, sender: Sender::User(agent.card()), draft, claim: None };
     ask::tell(handles, found.address.key.clone(), Command::Say(Box::new(say))).await.map(drop)
-}
-
-async fn files(handles: &Handles, account_id: i64, ids: &[i64]) -> ApiResult<Vec<NewFile>> {
-    let rows = blob::Entity::find().filter(blob::Column::Id.is_in(ids.iter().copied())).filter(blob::Column::AccountId.eq(account_id));
-    let rows = rows.all(&handles.db.read).await?;
-    let file = |row: blob::Model| NewFile {
-        blob_id: Some(row.id),
-        uploader_id: row.uploader_id,
-        stored: Stored {
-            key: row.key,
-            file_name: row.file_name,
-            content_type: row.content_type,
-            byte_size: row.byte_size,
-            checksum: row.checksum,
-        },
-    };
-    Ok(rows.into_iter().map(file).collect())
 }
 
 #[cfg(test)]

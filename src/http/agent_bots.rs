@@ -71,7 +71,7 @@ pub async fn show(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i6
 #[utoipa::path(post, path = "", tag = "Agent bots", request_body = BotFields, responses((status = 200, description = "the bot"), (status = 422, description = "a field is wrong")))]
 pub async fn create(handles: web::Data<Handles>, administrator: Administrator, body: Body<BotFields>) -> ApiResult<HttpResponse> {
     let account_id = administrator.0.account.id;
-    let avatar = avatar_of(body.files)?;
+    let avatar = uploads::avatar(body.files)?;
     let id = insert(&handles, Some(account_id), body.value, avatar, None).await?;
     answer(&handles, id).await
 }
@@ -85,7 +85,7 @@ pub async fn update(
     body: Body<BotFields>,
 ) -> ApiResult<HttpResponse> {
     let bot = own(&handles, &administrator, path.1)?;
-    change(&handles, &bot, body.value, avatar_of(body.files)?).await?;
+    change(&handles, &bot, body.value, uploads::avatar(body.files)?).await?;
     answer(&handles, bot.row.id).await
 }
 
@@ -210,7 +210,7 @@ pub async fn insert(
     }
     let transaction = handles.db.write.begin().await?;
     if let (Some(account_id), Some(file)) = (account_id, avatar) {
-        row.avatar_blob_id = ActiveValue::Set(Some(store_avatar(&transaction, account_id, file).await?));
+        row.avatar_blob_id = ActiveValue::Set(Some(uploads::store(&transaction, account_id, None, file).await?.id));
     }
     let stored = row.insert(&transaction).await?;
     tokens::give(&transaction, &handles.vault, OwnerType::AgentBot, stored.id, None).await?;
@@ -232,7 +232,7 @@ pub async fn change(handles: &Handles, bot: &Bot, fields: BotFields, avatar: Opt
     row.updated_at = ActiveValue::Set(entity::now());
     let transaction = handles.db.write.begin().await?;
     if let (Some(account_id), Some(file)) = (bot.row.account_id, avatar) {
-        row.avatar_blob_id = ActiveValue::Set(Some(store_avatar(&transaction, account_id, file).await?));
+        row.avatar_blob_id = ActiveValue::Set(Some(uploads::store(&transaction, account_id, None, file).await?.id));
     }
     row.update(&transaction).await?;
     transaction.commit().await?;
@@ -324,29 +324,6 @@ fn checked_length(field: &str, url: &str) -> ApiResult<()> {
         true => Ok(()),
         false => Err(ApiError::invalid(field, format!("{field} is no web address of up to 2048 characters"))),
     }
-}
-
-fn avatar_of(files: Vec<UploadedFile>) -> ApiResult<Option<UploadedFile>> {
-    let avatar = files.into_iter().find(|file| file.field == "avatar");
-    match avatar {
-        Some(file) if !file.stored.content_type.starts_with("image/") => Err(ApiError::invalid("avatar", "avatar is no picture")),
-        avatar => Ok(avatar),
-    }
-}
-
-async fn store_avatar(db: &impl sea_orm::ConnectionTrait, account_id: i64, file: UploadedFile) -> ApiResult<i64> {
-    let row = blob::ActiveModel {
-        id: ActiveValue::NotSet,
-        account_id: ActiveValue::Set(account_id),
-        key: ActiveValue::Set(file.stored.key),
-        file_name: ActiveValue::Set(file.stored.file_name),
-        content_type: ActiveValue::Set(file.stored.content_type),
-        byte_size: ActiveValue::Set(file.stored.byte_size),
-        checksum: ActiveValue::Set(file.stored.checksum),
-        uploader_id: ActiveValue::Set(None),
-        created_at: ActiveValue::Set(entity::now()),
-    };
-    Ok(row.insert(db).await?.id)
 }
 
 /// A bot of the administrator's own account: those offered to every account are not its to change.

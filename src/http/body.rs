@@ -7,7 +7,7 @@ use super::error::{ApiError, ApiResult};
 use actix_multipart::Multipart;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
-use actors::files::Stored;
+use actors::files::{Files, Stored};
 use futures_util::future::LocalBoxFuture;
 use futures_util::{StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
@@ -24,6 +24,8 @@ pub struct Limits {
 
 /// The most parts of a multipart body.
 const PART_LIMIT: usize = 200;
+/// The most brackets of a field's name, which is as deep as its value lies.
+const DEPTH_LIMIT: usize = 8;
 
 /// A request body.
 pub struct Body<T> {
@@ -35,12 +37,42 @@ pub struct Body<T> {
     pub object: Value,
 }
 
-/// A file of a multipart body, stored already.
+/// A file of a multipart body, stored already; removed again with this value, unless somebody keeps it.
 pub struct UploadedFile {
     /// The field's name without brackets at its end.
     pub field: String,
-    /// The file.
-    pub stored: Stored,
+    stored: Stored,
+    unkept: Unkept,
+}
+
+impl UploadedFile {
+    /// What was stored.
+    pub fn stored(&self) -> &Stored {
+        &self.stored
+    }
+
+    /// Leaves it in the store: a row names it now, or whoever is given it answers for it.
+    pub fn keep(mut self) -> Stored {
+        self.unkept.key = None;
+        self.stored
+    }
+}
+
+/// Removes a file that nobody kept.
+struct Unkept {
+    key: Option<String>,
+    files: Files,
+}
+
+impl Drop for Unkept {
+    fn drop(&mut self) {
+        let (Some(key), files) = (self.key.take(), self.files.clone()) else { return };
+        actix_web::rt::spawn(async move {
+            if let Err(error) = files.delete(&key).await {
+                tracing::warn!(%error, "a file of a refused request stays in the store");
+            }
+        });
+    }
 }
 
 /// What a body is read into.
@@ -114,7 +146,7 @@ async fn read(request: &HttpRequest, payload: &mut Payload) -> ApiResult<(Map<St
             .map_err(|error| ApiError::malformed(format!("The form cannot be read: {error}")))?;
         let mut object = Map::new();
         for (name, value) in pairs.into_inner() {
-            insert(&mut object, &path_of(&name), Value::String(value));
+            insert(&mut object, &path_of(&name)?, Value::String(value));
         }
         object
     } else {
@@ -143,7 +175,7 @@ async fn read_multipart(
             return Err(ApiError::malformed(format!("The multipart body has more than {PART_LIMIT} parts")));
         }
         let name = field.name().unwrap_or_default().to_owned();
-        let path = path_of(&name);
+        let path = path_of(&name)?;
         let file_name = field.content_disposition().and_then(|disposition| disposition.get_filename()).map(str::to_owned);
         if let Some(file_name) = file_name {
             let claimed = field.content_type().map(|mime| mime.essence_str().to_owned()).unwrap_or_default();
@@ -161,7 +193,9 @@ async fn read_multipart(
                 drop(sender);
             };
             let (stored, ()) = futures_util::future::join(storing, reading).await;
-            files.push(UploadedFile { field: path.last().cloned().unwrap_or_default(), stored: stored? });
+            let stored = stored?;
+            let unkept = Unkept { key: Some(stored.key.clone()), files: files_of.clone() };
+            files.push(UploadedFile { field: path.last().cloned().unwrap_or_default(), stored, unkept });
             continue;
         }
         let mut bytes = Vec::new();
@@ -179,19 +213,20 @@ async fn read_multipart(
     Ok((object, files))
 }
 
-/// `message[attachments][]` → message, attachments, "" (the empty one stands for a list).
-fn path_of(name: &str) -> Vec<String> {
+/// `message[items][]` → message, items: a name that comes again makes a list.
+fn path_of(name: &str) -> ApiResult<Vec<String>> {
     let mut path = Vec::new();
     for (position, part) in name.split('[').enumerate() {
         let part = part.strip_suffix(']').unwrap_or(part);
+        if path.len() == DEPTH_LIMIT {
+            let start: String = name.chars().take(40).collect();
+            return Err(ApiError::invalid(path.concat(), format!("{start}… is nested more than {DEPTH_LIMIT} deep")));
+        }
         if position == 0 || !part.is_empty() {
             path.push(part.to_owned());
         }
     }
-    if name.ends_with("[]") && path.len() > 8 {
-        path.truncate(8);
-    }
-    path
+    Ok(path)
 }
 
 fn insert(object: &mut Map<String, Value>, path: &[String], value: Value) {
@@ -253,12 +288,13 @@ mod tests {
         for (name, value) in
             [("content", "hi"), ("message[content]", "a"), ("message[items][]", "1"), ("message[items][]", "2"), ("x[y][z]", "3")]
         {
-            insert(&mut object, &path_of(name), Value::String(value.into()));
+            insert(&mut object, &path_of(name).unwrap(), Value::String(value.into()));
         }
         assert_eq!(
             Value::Object(object),
             json!({ "content": "hi", "message": { "content": "a", "items": ["1", "2"] }, "x": { "y": { "z": "3" } } })
         );
+        assert!(path_of(&format!("a{}", "[b]".repeat(100_000))).is_err(), "as deep as its brackets, it would exhaust the stack");
     }
 
     #[test]

@@ -3,8 +3,9 @@ use super::auth::Agent;
 use super::body::{Body, Request};
 use super::conversations::{assignable, team, tell_change};
 use super::error::{ApiError, ApiResult};
+use super::labels::titles;
 use super::scope::find;
-use super::{contact_bulk, conversation_labels, fields};
+use super::{contact_bulk, fields};
 use actix_web::{HttpResponse, web};
 use actors::conversation::rules::{Change, LabelEdit};
 use actors::system::Handles;
@@ -78,7 +79,7 @@ pub async fn create(handles: web::Data<Handles>, agent: Agent, body: Body<BulkFi
     }
     let fields = asked.fields.unwrap_or_default();
     let labels = asked.labels.unwrap_or_default();
-    let (add, remove) = (conversation_labels::checked(labels.add)?, conversation_labels::checked(labels.remove)?);
+    let (add, remove) = (titles(&labels.add)?, titles(&labels.remove)?);
     let team = match fields.team_id {
         Some(id) => Some(Change::Team(id.filter(|id| *id != 0).map(|id| team(&handles, &agent, id)).transpose()?)),
         None => None,

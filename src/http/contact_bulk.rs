@@ -1,14 +1,15 @@
 //! What bulk actions do with contacts: the body is the contract's `POST A/bulk_actions` with `"type": "Contact"`.
 use super::auth::Agent;
 use super::body::parse;
-use super::contact_labels::{change, normalised};
+use super::contact_labels::change;
 use super::error::{ApiError, ApiResult};
-use super::fields;
+use super::{fields, labels};
 use actors::store::StoreError;
 use actors::system::Handles;
 use futures_util::{StreamExt, TryStreamExt};
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// So many contacts at once, so that their commits share transactions.
 const AT_ONCE: usize = 16;
@@ -75,9 +76,9 @@ pub async fn remove(handles: &Handles, agent: &Agent, ids: &[i64]) -> ApiResult<
 /// # Errors
 /// 422 for a title that is none.
 pub async fn label(handles: &Handles, agent: &Agent, ids: &[i64], add: &[String], remove: &[String]) -> ApiResult<()> {
-    let (add, remove) = (normalised(add)?, normalised(remove)?);
+    let (add, remove) = (labels::titles(add)?, BTreeSet::from_iter(labels::titles(remove)?));
     for id in ids {
-        let wanted = |before: std::collections::BTreeSet<String>| before.difference(&remove).chain(&add).cloned().collect();
+        let wanted = |before: BTreeSet<String>| before.difference(&remove).chain(&add).cloned().collect();
         match change(handles, agent, *id, wanted).await {
             Err(error) if error.status() != actix_web::http::StatusCode::NOT_FOUND => return Err(error),
             _ => {}

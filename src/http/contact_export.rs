@@ -5,10 +5,9 @@
 //! without signing in, so it is told only to administrators who ask.
 use super::auth::Administrator;
 use super::body::{Body, Request, parse};
-use super::contact_labels::normalised;
 use super::contact_transfers::{self, Asked, Outcome};
 use super::error::{ApiError, ApiResult};
-use super::fields;
+use super::{fields, labels};
 use actix_web::{HttpResponse, web};
 use actors::system::Handles;
 use actors::wire::iso;
@@ -55,7 +54,7 @@ pub async fn start(handles: web::Data<Handles>, admin: Administrator, body: Body
     if columns.len() > 100 || columns.iter().any(|name| name.chars().count() > 255) {
         return Err(ApiError::invalid("column_names", "column_names: at most 100 names of at most 255 characters"));
     }
-    let label = normalised(&label.into_iter().collect::<Vec<_>>())?.pop_first();
+    let label = labels::titles(&label.into_iter().collect::<Vec<_>>())?.pop();
     let asked = Asked {
         account_id: agent.account.id,
         user_id: agent.user.row.id,

@@ -7,7 +7,6 @@
 //! collected, with the reason, in a file that `GET …/contacts/import` names.
 use super::auth::Administrator;
 use super::body::{Body, Request};
-use super::contact_avatar::keep;
 use super::contact_transfers::{self, Asked, Outcome};
 use super::contacts::{check_length, checked_email, checked_phone_number};
 use super::error::{ApiError, ApiResult};
@@ -46,17 +45,10 @@ impl Request for Import {}
 #[utoipa::path(post, path = "", tag = "Contacts", request_body(content = Import, content_type = "multipart/form-data"), responses((status = 200, description = "begun"), (status = 422, description = "no file, or no CSV")))]
 pub async fn start(handles: web::Data<Handles>, admin: Administrator, body: Body<Import>) -> ApiResult<HttpResponse> {
     let Administrator(agent) = admin;
-    let (mut files, others): (Vec<_>, Vec<_>) = body.files.into_iter().partition(|file| file.field == "import_file");
-    let file = if files.is_empty() { None } else { Some(files.remove(0).stored) };
-    for stored in others.into_iter().chain(files).map(|file| file.stored) {
-        handles.files.delete(&stored.key).await?;
-    }
-    let Some(stored) = file else { return Err(ApiError::invalid("import_file", "import_file is missing")) };
-    if let Err(refused) = columns_of(&handles, &stored.key, stored.byte_size).await {
-        handles.files.delete(&stored.key).await?;
-        return Err(refused);
-    }
-    let source = keep(&handles, agent.account.id, stored).await?;
+    let file = body.files.into_iter().find(|file| file.field == "import_file");
+    let file = file.ok_or_else(|| ApiError::invalid("import_file", "import_file is missing"))?;
+    columns_of(&handles, &file.stored().key, file.stored().byte_size).await?;
+    let source = uploads::store(&handles.db.write, agent.account.id, None, file).await?.id;
     let asked = Asked {
         account_id: agent.account.id,
         user_id: agent.user.row.id,

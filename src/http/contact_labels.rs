@@ -2,7 +2,8 @@
 use super::auth::Agent;
 use super::body::{Body, Request};
 use super::contacts::of_account;
-use super::error::{ApiError, ApiResult};
+use super::error::ApiResult;
+use super::labels;
 use actix_web::{HttpResponse, web};
 use actors::system::Handles;
 use entity::contact_label;
@@ -35,7 +36,7 @@ pub async fn replace(
     path: web::Path<(i64, i64)>,
     body: Body<Labels>,
 ) -> ApiResult<HttpResponse> {
-    let wanted = normalised(&body.value.labels)?;
+    let wanted = labels::titles(&body.value.labels)?.into_iter().collect();
     let titles = change(&handles, &agent, path.1, |_| wanted).await?;
     Ok(HttpResponse::Ok().json(json!({ "payload": titles })))
 }
@@ -82,30 +83,4 @@ fn row(account_id: i64, contact_id: i64, title: &str) -> contact_label::ActiveMo
 async fn titles(db: &impl ConnectionTrait, contact_id: i64) -> Result<BTreeSet<String>, DbErr> {
     let found = contact_label::Entity::find().filter(contact_label::Column::ContactId.eq(contact_id));
     Ok(found.order_by_asc(contact_label::Column::Title).all(db).await?.into_iter().map(|label| label.title).collect())
-}
-
-/// Titles as labels have them: lower case, without spaces, each once.
-///
-/// # Errors
-/// 422 for one that is too long.
-pub fn normalised(titles: &[String]) -> ApiResult<BTreeSet<String>> {
-    let normal = titles.iter().map(|title| title.split_whitespace().collect::<Vec<_>>().join("-").to_lowercase());
-    let normal: BTreeSet<String> = normal.filter(|title| !title.is_empty()).collect();
-    match normal.iter().find(|title| title.chars().count() > 255) {
-        Some(_) => Err(ApiError::invalid("labels", "A label is longer than 255 characters")),
-        None => Ok(normal),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-
-    #[test]
-    fn titles_are_lower_case_and_without_spaces() {
-        let given = ["VIP ", "vip", " Big  Customer", "", "  "].map(str::to_owned);
-        assert_eq!(normalised(&given).unwrap().into_iter().collect::<Vec<_>>(), ["big-customer", "vip"]);
-        assert!(normalised(&["x".repeat(256)]).is_err());
-    }
 }

@@ -3,7 +3,6 @@
 //! A request waits a moment for its transfer, so a small one is done with the answer; a large one goes on. One that a stop of
 //! the daemon cut off begins anew at the next start: importing a row again changes nothing. Of each direction an account keeps
 //! only the latest, with its file.
-use super::contact_avatar::keep;
 use super::error::{ApiError, ApiResult};
 use super::{contact_export, contact_import};
 use actix_web::HttpResponse;
@@ -137,7 +136,7 @@ async fn run(handles: &Handles, account: &account::Model, transfer: Model) -> Ap
                 Direction::Export => "contacts.csv",
             };
             let stored = handles.files.put_bytes(name, "text/csv", csv.into(), RESULT_LIMIT).await?;
-            Some(keep(handles, account.id, stored).await?)
+            Some(stored.row(account.id, None).insert(&handles.db.write).await?.id)
         }
         None => None,
     };

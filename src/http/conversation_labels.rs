@@ -3,6 +3,7 @@ use super::body::{Body, Request};
 use super::conversations::change;
 use super::error::{ApiError, ApiResult};
 use super::fields;
+use super::labels::titles;
 use super::scope::find;
 use super::worker::Worker;
 use actix_web::{HttpResponse, web};
@@ -13,11 +14,6 @@ use sea_orm::EntityTrait;
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
-
-/// The most labels of one conversation or contact.
-const LIMIT: usize = 100;
-/// The longest title, in characters.
-const TITLE_LIMIT: usize = 255;
 
 /// A set of labels.
 #[derive(Deserialize, ToSchema)]
@@ -44,29 +40,8 @@ pub async fn replace(
     path: web::Path<(i64, i64)>,
     body: Body<ConversationLabels>,
 ) -> ApiResult<HttpResponse> {
-    let titles = checked(body.value.labels)?;
+    let titles = titles(&body.value.labels)?;
     let recorded = change(&handles, &worker, path.1, Change::Labels(LabelEdit::Replace(titles))).await?;
     let conversation = recorded.conversation.ok_or_else(ApiError::not_found)?;
     Ok(HttpResponse::Ok().json(json!({ "payload": labels_of(&conversation) })))
-}
-
-/// Titles as they are kept: lower case, trimmed, each once.
-///
-/// # Errors
-/// 422.
-pub fn checked(titles: Vec<String>) -> ApiResult<Vec<String>> {
-    let mut kept: Vec<String> = Vec::new();
-    for title in titles {
-        let title = title.trim().to_lowercase();
-        if title.chars().count() > TITLE_LIMIT {
-            return Err(ApiError::invalid("labels", format!("labels: a title has at most {TITLE_LIMIT} characters")));
-        }
-        if !title.is_empty() && !kept.contains(&title) {
-            kept.push(title);
-        }
-    }
-    match kept.len() > LIMIT {
-        true => Err(ApiError::invalid("labels", format!("labels: at most {LIMIT} labels"))),
-        false => Ok(kept),
-    }
 }

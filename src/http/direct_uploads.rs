@@ -17,6 +17,8 @@ use md5::{Digest, Md5};
 use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use serde::Deserialize;
 use serde_json::json;
+use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use utoipa::ToSchema;
 
@@ -58,17 +60,14 @@ pub async fn create(
         return Err(ApiError::invalid("checksum", "checksum is not the Base64 form of an MD5 digest"));
     }
     let content_type = fields.content_type.filter(|kind| !kind.is_empty()).unwrap_or_else(|| "application/octet-stream".into());
-    let row = blob::ActiveModel {
-        id: ActiveValue::NotSet,
-        account_id: ActiveValue::Set(agent.account.id),
-        key: ActiveValue::Set(hex::encode(rand::random::<[u8; 16]>())),
-        file_name: ActiveValue::Set(actors::files::clean_name(&fields.filename)),
-        content_type: ActiveValue::Set(content_type),
-        byte_size: ActiveValue::Set(fields.byte_size),
-        checksum: ActiveValue::Set(format!("{AWAITED}{}", fields.checksum)),
-        uploader_id: ActiveValue::Set(Some(agent.user.row.id)),
-        created_at: ActiveValue::Set(entity::now()),
+    let announced = Stored {
+        key: hex::encode(rand::random::<[u8; 16]>()),
+        file_name: actors::files::clean_name(&fields.filename),
+        content_type,
+        byte_size: fields.byte_size,
+        checksum: format!("{AWAITED}{}", fields.checksum),
     };
+    let row = announced.row(agent.account.id, Some(agent.user.row.id));
     let row = row.insert(&handles.db.write).await?;
     Ok(HttpResponse::Ok().json(json!({
         "id": row.id,
@@ -144,21 +143,36 @@ async fn receive(
 pub async fn named(handles: &Handles, account_id: i64, signed_ids: &[String]) -> ApiResult<Vec<NewFile>> {
     let mut files = Vec::with_capacity(signed_ids.len());
     for signed_id in signed_ids.iter().filter(|id| !id.is_empty()) {
-        let refused = |words: &str| ApiError::invalid("attachments", format!("attachments: {words}"));
         let key = handles.files.verify(signed_id).ok_or_else(|| refused("neither a file nor the signed id of one"))?;
         let of_account = blob::Entity::find().filter(blob::Column::Key.eq(key)).filter(blob::Column::AccountId.eq(account_id));
         let row = of_account.one(&handles.db.read).await?.ok_or_else(|| refused("no such upload"))?;
-        if row.checksum.starts_with(AWAITED) {
-            return Err(refused("the file has not been uploaded yet"));
-        }
-        let stored = Stored {
-            key: row.key,
-            file_name: row.file_name,
-            content_type: row.content_type,
-            byte_size: row.byte_size,
-            checksum: row.checksum,
-        };
-        files.push(NewFile { stored, uploader_id: row.uploader_id, blob_id: Some(row.id) });
+        files.push(arrived(row)?);
     }
     Ok(files)
+}
+
+/// The files of the account with these ids, for a message.
+///
+/// # Errors
+/// 422 if one is not there, or has not come yet.
+pub async fn kept(handles: &Handles, account_id: i64, ids: &[i64]) -> ApiResult<Vec<NewFile>> {
+    let of_account =
+        blob::Entity::find().filter(blob::Column::Id.is_in(ids.iter().copied())).filter(blob::Column::AccountId.eq(account_id));
+    let mut rows: HashMap<i64, blob::Model> = of_account.all(&handles.db.read).await?.into_iter().map(|row| (row.id, row)).collect();
+    let mut files = Vec::with_capacity(ids.len());
+    for id in ids {
+        files.push(arrived(rows.remove(id).ok_or_else(|| refused(format!("there is no file {id}")))?)?);
+    }
+    Ok(files)
+}
+
+fn arrived(row: blob::Model) -> ApiResult<NewFile> {
+    if row.checksum.starts_with(AWAITED) {
+        return Err(refused("the file has not been uploaded yet"));
+    }
+    Ok(row.into())
+}
+
+fn refused(words: impl Display) -> ApiError {
+    ApiError::invalid("attachments", format!("attachments: {words}"))
 }

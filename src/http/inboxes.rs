@@ -111,7 +111,8 @@ pub async fn create(handles: web::Data<Handles>, administrator: Administrator, b
     let (agent, avatar) = (administrator.0, uploads::avatar(body.files)?);
     let transaction = handles.db.write.begin().await?;
     if let Some(avatar) = avatar {
-        row.avatar_blob_id = ActiveValue::Set(Some(uploads::store(&transaction, agent.account.id, agent.user.row.id, avatar).await?.id));
+        row.avatar_blob_id =
+            ActiveValue::Set(Some(uploads::store(&transaction, agent.account.id, Some(agent.user.row.id), avatar).await?.id));
     }
     let stored = row.insert(&transaction).await?;
     audit::created(&transaction, &agent.author(), ("Inbox", stored.id), &stored).await?;
@@ -145,7 +146,8 @@ pub async fn update(
     let (agent, avatar) = (administrator.0, uploads::avatar(body.files)?);
     let transaction = handles.db.write.begin().await?;
     if let Some(avatar) = avatar {
-        row.avatar_blob_id = ActiveValue::Set(Some(uploads::store(&transaction, agent.account.id, agent.user.row.id, avatar).await?.id));
+        row.avatar_blob_id =
+            ActiveValue::Set(Some(uploads::store(&transaction, agent.account.id, Some(agent.user.row.id), avatar).await?.id));
     }
     let after = store(transaction, &agent, &inbox.row, row).await?;
     if after.avatar_blob_id != inbox.row.avatar_blob_id

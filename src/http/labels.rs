@@ -123,13 +123,39 @@ pub async fn remove(handles: web::Data<Handles>, administrator: Administrator, p
     Ok(HttpResponse::Ok().finish())
 }
 
+/// The most labels of one conversation or contact.
+const PER_OWNER: usize = 100;
+/// The longest title, in characters.
+const TITLE_LIMIT: usize = 255;
+
+/// Titles as conversations and contacts keep them: lower case, a hyphen for spaces, each once, in the order given.
+///
+/// # Errors
+/// 422.
+pub fn titles(given: &[String]) -> ApiResult<Vec<String>> {
+    let mut kept: Vec<String> = Vec::new();
+    for title in given {
+        let title = title.split_whitespace().collect::<Vec<_>>().join("-").to_lowercase();
+        if title.chars().count() > TITLE_LIMIT {
+            return Err(ApiError::invalid("labels", format!("labels: a title has at most {TITLE_LIMIT} characters")));
+        }
+        if !title.is_empty() && !kept.contains(&title) {
+            kept.push(title);
+        }
+    }
+    match kept.len() > PER_OWNER {
+        true => Err(ApiError::invalid("labels", format!("labels: at most {PER_OWNER} labels"))),
+        false => Ok(kept),
+    }
+}
+
 /// Lower case, without spaces: letters, digits, hyphens and underscores.
 fn checked_title(title: &str) -> ApiResult<String> {
     let title = title.trim().to_lowercase();
     let invalid = |words: &str| Err(ApiError::invalid("title", words));
     match () {
         () if title.is_empty() => invalid("Title can't be blank"),
-        () if title.chars().count() > 255 => invalid("Title is longer than 255 characters"),
+        () if title.chars().count() > TITLE_LIMIT => invalid("Title is longer than 255 characters"),
         () if !title.chars().all(|letter| letter.is_alphanumeric() || letter == '-' || letter == '_') => {
             invalid("Title may contain letters, digits, hyphens and underscores only")
         }
@@ -163,6 +189,14 @@ fn render(row: &label::Model) -> Value {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    #[test]
+    fn titles_of_owners_are_kept_as_labels_have_them() {
+        let given = ["VIP ", "vip", " Big  Customer", "", "  ", "a"].map(str::to_owned);
+        assert_eq!(titles(&given).unwrap(), ["vip", "big-customer", "a"]);
+        assert!(titles(&["x".repeat(256)]).is_err());
+        assert!(titles(&(0..=PER_OWNER).map(|number| number.to_string()).collect::<Vec<_>>()).is_err());
+    }
 
     #[test]
     fn titles_are_lower_case_without_spaces() {

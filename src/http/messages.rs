@@ -247,7 +247,7 @@ pub async fn draft(handles: &Handles, worker: &Worker, mut fields: MessageFields
 
 /// Files that came with a request.
 pub fn uploaded(files: Vec<UploadedFile>, uploader_id: Option<i64>) -> impl Iterator<Item = NewFile> {
-    files.into_iter().map(move |file| NewFile { stored: file.stored, uploader_id, blob_id: None })
+    files.into_iter().map(move |file| NewFile { stored: file.keep(), uploader_id, blob_id: None })
 }
 
 /// What a request asks to be said, its files found already.

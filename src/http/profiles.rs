@@ -111,7 +111,8 @@ pub async fn update(handles: web::Data<Handles>, caller: Caller, body: Body<Prof
     }
     if let Some(avatar) = avatar {
         let place = caller.user.places.first().ok_or_else(|| ApiError::invalid("avatar", "avatar: you belong to no account"))?;
-        row.avatar_blob_id = ActiveValue::Set(Some(uploads::store(&transaction, place.account_id, caller.user.row.id, avatar).await?.id));
+        row.avatar_blob_id =
+            ActiveValue::Set(Some(uploads::store(&transaction, place.account_id, Some(caller.user.row.id), avatar).await?.id));
     }
     let after = row.update(&transaction).await?;
     transaction.commit().await?;

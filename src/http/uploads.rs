@@ -4,10 +4,9 @@ use super::body::{Body, Request, UploadedFile};
 use super::error::{ApiError, ApiResult};
 use super::fields;
 use actix_web::{HttpResponse, web};
-use actors::files::Stored;
 use actors::system::Handles;
 use entity::blob;
-use sea_orm::{ActiveModelTrait, ActiveValue, ConnectionTrait, DbErr, EntityTrait};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -29,7 +28,7 @@ pub async fn create(handles: web::Data<Handles>, agent: Agent, body: Body<Upload
     }
     let file = body.files.into_iter().find(|file| file.field == "attachment");
     let file = file.ok_or_else(|| ApiError::invalid("attachment", "attachment is missing"))?;
-    let stored = store(&handles.db.write, agent.account.id, agent.user.row.id, file.stored).await?;
+    let stored = store(&handles.db.write, agent.account.id, Some(agent.user.row.id), file).await?;
     let file_url = handles.files.url(&stored.key, &stored.file_name);
     Ok(HttpResponse::Ok().json(json!({ "file_url": file_url, "blob_id": stored.id })))
 }
@@ -41,35 +40,24 @@ const AVATAR_LIMIT: i64 = 15 << 20;
 ///
 /// # Errors
 /// 422 if it is no picture that a browser shows.
-pub fn avatar(files: Vec<UploadedFile>) -> ApiResult<Option<Stored>> {
+pub fn avatar(files: Vec<UploadedFile>) -> ApiResult<Option<UploadedFile>> {
     let Some(file) = files.into_iter().find(|file| file.field == "avatar") else { return Ok(None) };
     const SHOWN: &[&str] = &["image/png", "image/jpeg", "image/gif", "image/webp"];
-    if !SHOWN.contains(&file.stored.content_type.as_str()) {
+    if !SHOWN.contains(&file.stored().content_type.as_str()) {
         return Err(ApiError::invalid("avatar", "avatar: expected a PNG, JPEG, GIF or WebP picture"));
     }
-    if file.stored.byte_size > AVATAR_LIMIT {
+    if file.stored().byte_size > AVATAR_LIMIT {
         return Err(ApiError::invalid("avatar", format!("avatar is larger than {} MB", AVATAR_LIMIT >> 20)));
     }
-    Ok(Some(file.stored))
+    Ok(Some(file))
 }
 
 /// Notes a stored file.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn store(db: &impl ConnectionTrait, account_id: i64, uploader_id: i64, stored: Stored) -> Result<blob::Model, DbErr> {
-    let row = blob::ActiveModel {
-        id: ActiveValue::NotSet,
-        account_id: ActiveValue::Set(account_id),
-        key: ActiveValue::Set(stored.key),
-        file_name: ActiveValue::Set(stored.file_name),
-        content_type: ActiveValue::Set(stored.content_type),
-        byte_size: ActiveValue::Set(stored.byte_size),
-        checksum: ActiveValue::Set(stored.checksum),
-        uploader_id: ActiveValue::Set(Some(uploader_id)),
-        created_at: ActiveValue::Set(entity::now()),
-    };
-    row.insert(db).await
+pub async fn store(db: &impl ConnectionTrait, account_id: i64, uploader_id: Option<i64>, file: UploadedFile) -> Result<blob::Model, DbErr> {
+    file.keep().row(account_id, uploader_id).insert(db).await
 }
 
 /// Removes a file that nothing names any more.

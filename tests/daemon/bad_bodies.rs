@@ -3,7 +3,7 @@
 
 use crate::harness::{Answer, Client};
 use crate::surface::{Desk, Surface, VICTIM, assert_untouched, call, rows};
-use konversio::http::{ROUTES, Route};
+use konversio::http::routes::{ROUTES, Route};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -87,8 +87,8 @@ async fn fields_that_are_not_the_callers_to_set_are_ignored() {
     assert_lives(&surface);
 }
 
-fn audience_of_apps() -> konversio::http::Audience {
-    konversio::http::Audience::Client
+fn audience_of_apps() -> konversio::http::routes::Audience {
+    konversio::http::routes::Audience::Client
 }
 
 async fn ask(client: &Client, one: &Writable, body: &Value) -> Answer {

@@ -4,7 +4,7 @@
 
 use crate::harness::{Answer, Client, SOON};
 use crate::surface::{Desk, NOBODYS, Surface, VICTIM, assert_untouched, call, parameters, rows};
-use konversio::http::{Audience, ROUTES, Route};
+use konversio::http::routes::{Audience, ROUTES, Route};
 use serde_json::{Value, json};
 
 #[tokio::test]

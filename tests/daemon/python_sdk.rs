@@ -5,7 +5,7 @@
 
 use crate::harness::{Daemon, Site, python_packages, skipped};
 use crate::surface::without_names;
-use konversio::http::ROUTES;
+use konversio::http::routes::ROUTES;
 
 #[tokio::test]
 async fn the_python_sdk_works_as_it_is() {

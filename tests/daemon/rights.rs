@@ -2,7 +2,7 @@
 
 use crate::harness::{Answer, Client};
 use crate::surface::{NOBODYS, Surface, call, parameters};
-use konversio::http::{ROUTES, Route};
+use konversio::http::routes::{ROUTES, Route};
 use serde_json::json;
 
 /// Answers of single routes that differ from those of their audience: method, path, and why.

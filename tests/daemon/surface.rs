@@ -2,7 +2,7 @@
 //! that know nothing of each other. A route added to the table is walked without a word here.
 
 use crate::harness::{Answer, Client, Daemon, Database, Receiver, Reply, SOON, eventually};
-use konversio::http::{ROUTES, Route};
+use konversio::http::routes::{ROUTES, Route};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnection};

@@ -5,7 +5,7 @@
 
 use crate::app::{act, administrator, agent, api_inbox, assignee, customer, hear, join, messages, post, show, talk};
 use crate::harness::{Cable, Client, Daemon, Received, Receiver, Reply, SOON};
-use konversio::http::ROUTES;
+use konversio::http::routes::ROUTES;
 use serde_json::{Value, json};
 
 #[tokio::test]

@@ -266,20 +266,9 @@ async fn insert_files(db: &impl ConnectionTrait, ids: &mut Ids, records: &mut [R
         for NewMessage { view, files } in &mut record.messages {
             for file in files.drain(..) {
                 let stored = file.stored;
-                let new = || blob::ActiveModel {
-                    id: ActiveValue::NotSet,
-                    account_id: ActiveValue::Set(view.message.account_id),
-                    key: ActiveValue::Set(stored.key.clone()),
-                    file_name: ActiveValue::Set(stored.file_name.clone()),
-                    content_type: ActiveValue::Set(stored.content_type.clone()),
-                    byte_size: ActiveValue::Set(stored.byte_size),
-                    checksum: ActiveValue::Set(stored.checksum.clone()),
-                    uploader_id: ActiveValue::Set(file.uploader_id),
-                    created_at: ActiveValue::Set(view.message.created_at),
-                };
                 let blob_id = match file.blob_id {
                     Some(id) => id,
-                    None => new().insert(db).await?.id,
+                    None => stored.row(view.message.account_id, file.uploader_id).insert(db).await?.id,
                 };
                 view.attachments.push(attachment::Model {
                     id: next(&mut ids.attachment),
