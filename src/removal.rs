@@ -1,6 +1,7 @@
 //! Removes accounts and users with what belongs to them. First nobody works there any more, then the rows go in one
 //! transaction: interrupted anywhere, the same removal asked for again finishes it.
 use crate::http::ask::ask;
+use crate::http::audit::{self, Author};
 use crate::http::error::ApiResult;
 use crate::members::release_conversations;
 use crate::tokens;
@@ -56,9 +57,10 @@ pub async fn remove_account(handles: &Handles, id: i64) -> ApiResult<()> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn remove_member(handles: &Handles, place: &account_user::Model) -> ApiResult<()> {
+pub async fn remove_member(handles: &Handles, place: &account_user::Model, author: &Author) -> ApiResult<()> {
     let transaction = handles.db.write.begin().await?;
     end_membership(&transaction, place).await?;
+    audit::destroyed(&transaction, author, ("AccountUser", place.id), place).await?;
     transaction.commit().await?;
     handles.catalog.reload().await?;
     release_conversations(handles, place.account_id, place.user_id, By::System).await
@@ -85,13 +87,13 @@ pub async fn end_membership(db: &impl ConnectionTrait, place: &account_user::Mod
     account_user::Entity::delete_by_id(place.id).exec(db).await.map(drop)
 }
 
-/// Removes a user; what it wrote stays.
+/// Removes a user; what it wrote stays. Each of its accounts notes who did it.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn remove_user(handles: &Handles, user: &User) -> ApiResult<()> {
+pub async fn remove_user(handles: &Handles, user: &User, author: impl Fn(i64) -> Author) -> ApiResult<()> {
     for place in &user.places {
-        remove_member(handles, place).await?;
+        remove_member(handles, place, &author(place.account_id)).await?;
     }
     let id = user.row.id;
     let transaction = handles.db.write.begin().await?;
@@ -114,6 +116,7 @@ const OF_ACCOUNT: &[&str] = &[
     "DELETE FROM delivery_attempts WHERE delivery_id IN (SELECT id FROM deliveries WHERE account_id = {id})",
     "DELETE FROM deliveries WHERE account_id = {id}",
     "DELETE FROM events WHERE account_id = {id}",
+    "DELETE FROM announcements WHERE account_id = {id}",
     "DELETE FROM outgoing WHERE inbox_id IN (SELECT id FROM inboxes WHERE account_id = {id})",
     "DELETE FROM attachments WHERE account_id = {id}",
     "DELETE FROM messages WHERE account_id = {id}",

@@ -309,6 +309,20 @@ impl Snapshot {
         flags.filter_map(Value::as_str).any(|name| name == of.name())
     }
 
+    /// Whether a user of an account is to be told of something by mail.
+    pub fn wants_mail(&self, account_id: i64, user_id: i64, of: NotificationType) -> bool {
+        match self.notification_setting(account_id, user_id).map(|row| &row.email_flags) {
+            Some(flags) => flags.as_array().into_iter().flatten().any(|name| name == of.name()),
+            None => of == CHOSEN_AT_FIRST,
+        }
+    }
+
+    /// Whether a user may see the conversations of an inbox, or those of a team wherever they came by (contract, section 0, Roles).
+    pub fn may_see(&self, user_id: i64, inbox_id: i64, team_id: Option<i64>) -> bool {
+        self.inbox(inbox_id).is_some_and(|inbox| inbox.is_visible_to(user_id))
+            || team_id.and_then(|id| self.team(id)).is_some_and(|team| team.members.contains(&user_id))
+    }
+
     /// Who has a conversation.
     pub fn assignee(&self, conversation: &conversation::Model) -> Option<Assignee> {
         let user = || conversation.assignee_id.and_then(|id| self.user(id)).map(|user| Assignee::User(user.card()));
@@ -414,6 +428,9 @@ impl Snapshot {
     }
 }
 
+/// Of what everybody is told by mail and push who has not chosen.
+pub const CHOSEN_AT_FIRST: NotificationType = NotificationType::ConversationAssignment;
+
 /// What a user has chosen to show in an account.
 pub fn chosen_availability(user: &User, account_id: i64) -> Option<(Availability, bool)> {
     user.place(account_id).map(|place| (place.availability, place.auto_offline))
@@ -422,7 +439,11 @@ pub fn chosen_availability(user: &User, account_id: i64) -> Option<(Availability
 /// The context under which an inbox's channel settings are sealed.
 pub const CHANNEL_SETTINGS: &str = "inboxes.channel_settings";
 
-fn open_settings(vault: &Vault, row: &inbox::Model) -> Result<ChannelSettings, CatalogError> {
+/// The channel's settings of an inbox, their secrets opened.
+///
+/// # Errors
+/// If they cannot be opened, or are not of this version.
+pub fn open_settings(vault: &Vault, row: &inbox::Model) -> Result<ChannelSettings, CatalogError> {
     let invalid = |error: String| CatalogError::Settings(row.id, error);
     let mut value = row.channel_settings.clone();
     // Which fields are sealed depends on the channel, and sealed fields are texts as well: so it can be read as it is.

@@ -6,6 +6,7 @@
 mod departure;
 mod turns;
 
+pub use departure::Author;
 pub use turns::Turns;
 
 use crate::catalog::Inbox;
@@ -14,15 +15,16 @@ use crate::conversations::Conversations;
 use crate::db::Db;
 use crate::event::AccountCard;
 use crate::files::Files;
-use crate::message::{Key, Profile};
+use crate::message::{Key, Profile, UserCard};
 use crate::people;
 use crate::persistence::{Commit, PersistenceActor};
 use crate::secret::hash;
 use crate::store::{Record, Recorded, Row, StoreError};
 use actix::Addr;
-use entity::{account, blob, contact, contact_inbox};
+use entity::{account, blob, contact, contact_inbox, contact_label};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Creates, finds and changes contacts.
@@ -61,6 +63,8 @@ pub struct Wanted {
     pub hmac_verified: bool,
     /// The row of `idempotency_keys` that this answers.
     pub claim: Option<i64>,
+    /// The user who wants it, if one does.
+    pub performer: Option<UserCard>,
 }
 
 /// How a contact shall be.
@@ -86,6 +90,8 @@ pub struct Update {
     pub custom_attributes: Map<String, Value>,
     /// Names of custom attributes that it shall not have any more.
     pub removed_attributes: Vec<String>,
+    /// The user who wants it, if one does.
+    pub performer: Option<UserCard>,
 }
 
 /// How often a request asks again that met another one.
@@ -98,7 +104,7 @@ impl Contacts {
     /// [`StoreError::Taken`] names the field that another contact has.
     pub async fn create(&self, account: &account::Model, wanted: &Wanted) -> Result<Recorded, StoreError> {
         let contact = new_contact(account.id, wanted);
-        self.commit(record(account, Row::New(contact), None, None, wanted.claim)).await
+        self.commit(record(account, Row::New(contact), None, None, wanted)).await
     }
 
     /// Creates a contact with an identity in an inbox. One that exists already is an error.
@@ -110,7 +116,7 @@ impl Contacts {
         let source_id = wanted.source_id.clone().unwrap_or_else(|| generated_source_id(inbox, &wanted.profile));
         let identity =
             contact_inbox::Model { hmac_verified: wanted.hmac_verified, ..people::new_identity(&key(inbox, &source_id), entity::now()) };
-        self.commit(record(&inbox.account, Row::New(contact), Some(inbox), Some(Row::New(identity)), wanted.claim)).await
+        self.commit(record(&inbox.account, Row::New(contact), Some(inbox), Some(Row::New(identity)), wanted)).await
     }
 
     /// The contact with this address in the inbox, or with this identifier, e-mail address or phone number; created if
@@ -147,7 +153,7 @@ impl Contacts {
         let source_id = wanted.source_id.clone().unwrap_or_else(|| derived_source_id(inbox.row.id, contact.id));
         let identity = contact_inbox::Model { hmac_verified: wanted.hmac_verified, ..people::new_identity(&key(inbox, &source_id), now) };
         let identity = contact_inbox::Model { contact_id: contact.id, ..identity };
-        self.commit(record(&inbox.account, Row::Kept(Arc::new(contact)), Some(inbox), Some(Row::New(identity)), wanted.claim)).await
+        self.commit(record(&inbox.account, Row::Kept(Arc::new(contact)), Some(inbox), Some(Row::New(identity)), wanted)).await
     }
 
     /// What is stored, with the proof of identity noted if there is a new one.
@@ -170,7 +176,7 @@ impl Contacts {
             });
         }
         let after = contact_inbox::Model { hmac_verified: true, updated_at: entity::now(), ..before.as_ref().clone() };
-        self.commit(record(&inbox.account, Row::Kept(contact), Some(inbox), Some(Row::Changed { before, after }), wanted.claim)).await
+        self.commit(record(&inbox.account, Row::Kept(contact), Some(inbox), Some(Row::Changed { before, after }), wanted)).await
     }
 
     /// Gives a contact an identity in an inbox; the one it has already, if no address is named.
@@ -202,7 +208,7 @@ impl Contacts {
             });
             let identity = contact_inbox::Model { contact_id: contact.id, ..people::new_identity(&key(inbox, &source_id), entity::now()) };
             let row = Row::Kept(Arc::new(contact.clone()));
-            match self.commit(record(&inbox.account, row, Some(inbox), Some(Row::New(identity)), None)).await {
+            match self.commit(record(&inbox.account, row, Some(inbox), Some(Row::New(identity)), &Wanted::default())).await {
                 Err(StoreError::Conflict(_)) if tries < TRIES => tries += 1,
                 answer => return answer,
             }
@@ -221,9 +227,10 @@ impl Contacts {
     ) -> Result<Arc<contact::Model>, StoreError> {
         let _turn = self.turns.of(contact.id).await;
         let before = self.row(account.id, contact.id).await?;
+        let asked = Wanted { performer: update.performer.clone(), ..Wanted::default() };
         let after = updated(&before, update, entity::now());
         let replaced = before.avatar_blob_id.filter(|blob| after.avatar_blob_id != Some(*blob));
-        let recorded = self.commit(record(account, Row::Changed { before: Arc::new(before), after }, None, None, None)).await?;
+        let recorded = self.commit(record(account, Row::Changed { before: Arc::new(before), after }, None, None, &asked)).await?;
         self.told(recorded.contact.clone()).await;
         if let Some(replaced) = replaced {
             self.discard(replaced).await?;
@@ -231,17 +238,29 @@ impl Contacts {
         Ok(recorded.contact)
     }
 
-    /// Blocks a contact, or does so no more: muting a conversation is blocking its contact.
+    /// Changes the labels of a contact; answers those that it has then.
     ///
     /// # Errors
     /// [`StoreError::Gone`] if there is no such contact.
-    pub async fn set_blocked(
+    pub async fn label(
         &self,
         account: &account::Model,
-        contact: contact::Model,
-        blocked: bool,
-    ) -> Result<Arc<contact::Model>, StoreError> {
-        self.update(account, contact, Update { blocked: Some(blocked), ..Update::default() }).await
+        contact_id: i64,
+        performer: Option<UserCard>,
+        wanted: impl FnOnce(&BTreeSet<String>) -> BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let _turn = self.turns.of(contact_id).await;
+        // Read when nobody can remove or merge it any more.
+        let contact = self.row(account.id, contact_id).await?;
+        let stored = contact_label::Entity::find().filter(contact_label::Column::ContactId.eq(contact_id));
+        let before: BTreeSet<String> = stored.all(&self.db.read).await?.into_iter().map(|label| label.title).collect();
+        let after = wanted(&before);
+        if after != before {
+            let asked = Wanted { performer, ..Wanted::default() };
+            let unlabelled = record(account, Row::Kept(Arc::new(contact)), None, None, &asked);
+            self.commit(Record { contact_labels: Some((before, after.clone())), ..unlabelled }).await?;
+        }
+        Ok(after)
     }
 
     /// A contact of an account.
@@ -351,11 +370,11 @@ fn record(
     contact: Row<contact::Model>,
     inbox: Option<&Arc<Inbox>>,
     contact_inbox: Option<Row<contact_inbox::Model>>,
-    claim: Option<i64>,
+    wanted: &Wanted,
 ) -> Record {
     Record {
         account: AccountCard { id: account.id, name: account.name.clone() },
-        performer: None,
+        performer: wanted.performer.clone(),
         contact,
         inbox: inbox.cloned(),
         contact_inbox,
@@ -363,10 +382,11 @@ fn record(
         messages: Vec::new(),
         changed_messages: Vec::new(),
         retold: Vec::new(),
+        contact_labels: None,
         outgoing: Vec::new(),
         last_message: None,
         can_reply: true,
-        claim,
+        claim: wanted.claim,
     }
 }
 

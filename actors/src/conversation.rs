@@ -14,9 +14,10 @@ use crate::db::Db;
 use crate::event::{AccountCard, Event, Fact, MessageView};
 use crate::hub::Hub;
 use crate::message::{Delivery, Key, ProviderId, Sender};
-use crate::persistence::PersistenceActor;
-use crate::store::{NewMessage, OutgoingChange, Record, Recorded, Row, StoreError};
+use crate::persistence::{Announce, PersistenceActor};
+use crate::store::{Announcement, NewMessage, OutgoingChange, Record, Recorded, Row, StoreError};
 use crate::wake::Wakes;
+use crate::webhooks::destinations;
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
 use entity::conversation::Status;
@@ -330,7 +331,8 @@ impl Work {
         let mut record = self.record(&inbox, self.person()?, Row::Kept(known.row.clone()), Some(&known));
         record.can_reply = known.can_reply(&inbox, now);
         let leaves_by_events = inbox.settings.capabilities().delivery == Delivery::Events;
-        let is_retry = matches!(outcome, Outcome::Retry);
+        record.performer = outcome.performer().cloned();
+        let is_retry = matches!(outcome, Outcome::Retry(_));
         let (mut after, outgoing) = settled(&before.message, outcome, now)?;
         if is_retry && leaves_by_events {
             after.status = MessageStatus::Sent;
@@ -358,7 +360,14 @@ impl Work {
         let view = known.view(&inbox, contact.clone(), contact_inbox.clone(), &self.surroundings.catalog.now());
         let performer = user_card(&who);
         let fact = if is_typing { Fact::TypingOn(view, who, is_private) } else { Fact::TypingOff(view, who, is_private) };
-        self.surroundings.hub.publish(&Event { id: 0, account: account_card(&inbox), at: entity::now(), performer, fact });
+        let account = account_card(&inbox);
+        if destinations(&fact, account.id, &self.surroundings.catalog.now()).is_empty() {
+            // Nothing is stored of what only sockets hear of.
+            self.surroundings.hub.publish(&Event { id: 0, account, at: entity::now(), performer, fact });
+        } else {
+            let announced = self.surroundings.persistence.send(Announce(Announcement { account, performer, fact })).await;
+            announced.map_err(|_| ConversationError::Unanswered)??;
+        }
         let conversation = Some(known.row);
         Ok(Recorded { contact, contact_inbox: Some(contact_inbox), conversation, messages: Vec::new(), repeated: false, queued: false })
     }
@@ -403,6 +412,7 @@ impl Work {
             messages: Vec::new(),
             changed_messages: Vec::new(),
             retold: Vec::new(),
+            contact_labels: None,
             outgoing: Vec::new(),
             last_message: known.and_then(|known| known.last_message.clone()),
             can_reply: true,
@@ -467,11 +477,13 @@ fn settled(
             return Ok((before.clone(), Some(OutgoingChange::Later { message_id, failures, due_at, error })));
         }
         Outcome::Failed(error) => {
-            after.status = rules::next_status(before.status, MessageStatus::Failed).unwrap_or(before.status);
+            // What has failed already, or arrived after all, stays as it is: to tell of it again would have no end.
+            let Some(status) = rules::next_status(before.status, MessageStatus::Failed) else { return Ok((before.clone(), done)) };
+            after.status = status;
             crate::wire::set(&mut after.content_attributes, "external_error", error.into());
             done
         }
-        Outcome::Reported(status, error) => {
+        Outcome::Reported(status, error, _) => {
             let Some(status) = rules::next_status(before.status, status) else { return Ok((before.clone(), None)) };
             after.status = status;
             if let Some(error) = error {
@@ -479,7 +491,7 @@ fn settled(
             }
             None
         }
-        Outcome::Retry => {
+        Outcome::Retry(_) => {
             if before.status != MessageStatus::Failed {
                 return Err(ConversationError::Refused("Only a message that failed can be tried again".into()));
             }
@@ -489,7 +501,7 @@ fn settled(
             }
             Some(OutgoingChange::Queue { message_id })
         }
-        Outcome::Delete => {
+        Outcome::Delete(_) => {
             after.content = Some("This message was deleted".into());
             after.content_type = "text".into();
             after.content_attributes = json!({ "deleted": true });

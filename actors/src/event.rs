@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// One committed fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Its place in the log; grows in the order of the commits. 0 for what is not logged (typing).
+    /// Its place in the log; grows in the order of the commits. 0 for what is not logged (typing that no webhook hears of).
     pub id: i64,
     /// The account it happened in.
     pub account: AccountCard,
@@ -76,10 +76,10 @@ pub enum Fact {
         /// How many unread ones there are now.
         unread: i64,
     },
-    /// Somebody began to type; not logged.
+    /// Somebody began to type; logged only where a webhook hears of it.
     #[serde(rename = "conversation.typing_on")]
     TypingOn(ConversationView, Sender, bool),
-    /// Somebody stopped typing; not logged.
+    /// Somebody stopped typing; logged only where a webhook hears of it.
     #[serde(rename = "conversation.typing_off")]
     TypingOff(ConversationView, Sender, bool),
     /// A contact was stored.
@@ -94,6 +94,12 @@ pub enum Fact {
     /// A contact took another one over.
     #[serde(rename = "contact.merged")]
     ContactMerged(Arc<contact::Model>),
+    /// An inbox was made; for webhooks only.
+    #[serde(rename = "inbox.created")]
+    InboxCreated(InboxView),
+    /// What is told of an inbox changed; for webhooks only.
+    #[serde(rename = "inbox.updated")]
+    InboxUpdated(InboxView, Changes),
 }
 
 /// Column → (before, after).
@@ -117,6 +123,17 @@ pub struct InboxCard {
     pub name: String,
     /// Such as `Channel::Api`.
     pub channel_type: String,
+}
+
+/// An inbox as it is told to webhooks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InboxView {
+    /// Which.
+    pub inbox: InboxCard,
+    /// Its settings, in the contract's names.
+    pub settings: Map<String, Value>,
+    /// Its channel, without secrets.
+    pub channel: Map<String, Value>,
 }
 
 /// A message with what belongs to it.
@@ -241,6 +258,8 @@ pub enum Audience {
         /// The user.
         user_id: i64,
     },
+    /// No socket at all.
+    Nobody,
 }
 
 impl Fact {
@@ -266,6 +285,21 @@ impl Fact {
             Fact::ContactUpdated(..) => "contact.updated",
             Fact::ContactDeleted(..) => "contact.deleted",
             Fact::ContactMerged(..) => "contact.merged",
+            Fact::InboxCreated(..) => "inbox.created",
+            Fact::InboxUpdated(..) => "inbox.updated",
+        }
+    }
+
+    /// Whether it is worth telling only now: nobody who was away is told of it, and no delivery of it is tried twice.
+    pub fn is_momentary(&self) -> bool {
+        matches!(self, Fact::TypingOn(..) | Fact::TypingOff(..))
+    }
+
+    /// The inbox it happened in.
+    pub fn inbox_id(&self) -> Option<i64> {
+        match self {
+            Fact::InboxCreated(view) | Fact::InboxUpdated(view, _) => Some(view.inbox.id),
+            _ => self.conversation().map(|view| view.inbox.id),
         }
     }
 
@@ -289,7 +323,9 @@ impl Fact {
             | Fact::ContactCreated(_)
             | Fact::ContactUpdated(..)
             | Fact::ContactDeleted(_)
-            | Fact::ContactMerged(_) => None,
+            | Fact::ContactMerged(_)
+            | Fact::InboxCreated(_)
+            | Fact::InboxUpdated(..) => None,
         }
     }
 
@@ -312,7 +348,9 @@ impl Fact {
             | Fact::ContactCreated(_)
             | Fact::ContactUpdated(..)
             | Fact::ContactDeleted(_)
-            | Fact::ContactMerged(_) => None,
+            | Fact::ContactMerged(_)
+            | Fact::InboxCreated(_)
+            | Fact::InboxUpdated(..) => None,
         }
     }
 
@@ -323,6 +361,7 @@ impl Fact {
             Fact::NotificationDeleted { user_id, .. } | Fact::ConversationMentioned(_, user_id) => {
                 return Audience::User { user_id: *user_id };
             }
+            Fact::InboxCreated(_) | Fact::InboxUpdated(..) => return Audience::Nobody,
             _ => {}
         }
         let Some(view) = self.conversation() else { return Audience::Account };

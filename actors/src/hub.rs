@@ -153,7 +153,9 @@ impl Hub {
         let mut frames = Vec::with_capacity(rows.len());
         for (id, logged) in rows {
             match Event::parse(&logged) {
-                Ok(event) if listeners(&catalog, &event).contains(&listener) => frames.push((id, self.render(&event))),
+                Ok(event) if !event.fact.is_momentary() && listeners(&catalog, &event).contains(&listener) => {
+                    frames.push((id, self.render(&event)));
+                }
                 Ok(_) => {}
                 Err(error) => {
                     tracing::error!(event.id = id, %error, "an event of the log cannot be read");
@@ -298,6 +300,7 @@ fn listeners(catalog: &Snapshot, event: &Event) -> Vec<Listener> {
         }
         Audience::User { user_id } => vec![Listener::User { account_id, user_id }],
         Audience::Account => users(catalog, account_id),
+        Audience::Nobody => Vec::new(),
     };
     if let Some(typist) = typist(event) {
         listeners.retain(|listener| *listener != typist);

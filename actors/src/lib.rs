@@ -85,6 +85,7 @@ pub mod inbox;
 pub mod mailbox;
 pub mod mailer;
 pub mod message;
+pub mod notice_mail;
 pub mod notices;
 pub mod outbound;
 pub mod outbox;

@@ -70,22 +70,7 @@ impl Mailer {
     /// # Errors
     /// If the database fails.
     pub async fn queue(&self, db: &impl ConnectionTrait, mail: Mail) -> Result<(), DbErr> {
-        let now = entity::now();
-        let row = mail::ActiveModel {
-            id: ActiveValue::NotSet,
-            account_id: ActiveValue::Set(mail.account_id),
-            key: ActiveValue::Set(mail.key),
-            recipient: ActiveValue::Set(mail.recipient),
-            subject: ActiveValue::Set(mail.subject),
-            body: ActiveValue::Set(mail.body),
-            failures: ActiveValue::Set(0),
-            due_at: ActiveValue::Set(now),
-            last_error: ActiveValue::Set(None),
-            given_up_at: ActiveValue::Set(None),
-            created_at: ActiveValue::Set(now),
-        };
-        let once = OnConflict::column(mail::Column::Key).do_nothing().to_owned();
-        mail::Entity::insert(row).on_conflict(once).exec_without_returning(db).await.map(drop)
+        insert(db, vec![mail], entity::now()).await
     }
 
     /// Something waits.
@@ -119,6 +104,31 @@ impl Mailer {
             }
         }
     }
+}
+
+/// Stores mails that are due then. One whose key waits already is the same mail.
+///
+/// # Errors
+/// If the database fails.
+pub async fn insert(db: &impl ConnectionTrait, mails: Vec<Mail>, due_at: DateTime<Utc>) -> Result<(), DbErr> {
+    if mails.is_empty() {
+        return Ok(());
+    }
+    let row = |mail: Mail| mail::ActiveModel {
+        id: ActiveValue::NotSet,
+        account_id: ActiveValue::Set(mail.account_id),
+        key: ActiveValue::Set(mail.key),
+        recipient: ActiveValue::Set(mail.recipient),
+        subject: ActiveValue::Set(mail.subject),
+        body: ActiveValue::Set(mail.body),
+        failures: ActiveValue::Set(0),
+        due_at: ActiveValue::Set(due_at),
+        last_error: ActiveValue::Set(None),
+        given_up_at: ActiveValue::Set(None),
+        created_at: ActiveValue::Set(entity::now()),
+    };
+    let once = OnConflict::column(mail::Column::Key).do_nothing().to_owned();
+    mail::Entity::insert_many(mails.into_iter().map(row)).on_conflict(once).exec_without_returning(db).await.map(drop)
 }
 
 /// The rows that wait, as the loop sees them.

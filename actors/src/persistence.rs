@@ -4,7 +4,7 @@
 //! There is one such actor on either database: the event log then has one order, which is the order of the commits.
 use crate::event::Event;
 use crate::hub::Hub;
-use crate::store::{Attempt, Command, Committed, Departure, Record, Recorded, StoreError, Writer};
+use crate::store::{Announcement, Attempt, Command, Committed, Departure, Record, Recorded, StoreError, Writer};
 use actix::prelude::*;
 use std::sync::Arc;
 use tokio::sync::{Mutex, oneshot};
@@ -26,6 +26,16 @@ pub struct Note(pub Attempt);
 #[derive(Message)]
 #[rtype(result = "Result<Vec<String>, StoreError>")]
 pub struct Depart(pub Departure);
+
+/// Tell this; answered once it is committed.
+#[derive(Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub struct Announce(pub Announcement);
+
+/// Tell what waits in `announcements`. A ring that is lost delays it until the next one.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TellAnnouncements;
 
 /// Tells whoever delivers webhooks that an event was committed; called in the order of the commits, never waits.
 pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -125,6 +135,28 @@ impl Handler<Depart> for PersistenceActor {
     fn handle(&mut self, Depart(departure): Depart, ctx: &mut Self::Context) -> Self::Result {
         let answered = self.enqueue(Command::Departure(Box::new(departure)), ctx);
         Box::pin(async move { answered.await.unwrap_or(Err(StoreError::Unanswered)).map(|committed| committed.abandoned) })
+    }
+}
+
+impl Handler<Announce> for PersistenceActor {
+    type Result = ResponseFuture<Result<(), StoreError>>;
+
+    fn handle(&mut self, Announce(announcement): Announce, ctx: &mut Self::Context) -> Self::Result {
+        let answered = self.enqueue(Command::Announcement(Box::new(announcement)), ctx);
+        Box::pin(async move { answered.await.unwrap_or(Err(StoreError::Unanswered)).map(|_| ()) })
+    }
+}
+
+impl Handler<TellAnnouncements> for PersistenceActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: TellAnnouncements, ctx: &mut Self::Context) -> Self::Result {
+        let answered = self.enqueue(Command::Announcements, ctx);
+        Box::pin(async move {
+            if let Err(error) = answered.await.unwrap_or(Err(StoreError::Unanswered)) {
+                tracing::error!(%error, "what was announced is not told yet");
+            }
+        })
     }
 }
 

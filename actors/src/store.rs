@@ -22,11 +22,13 @@ use crate::participants::Participants;
 use crate::webhooks::{Destination, destinations};
 use chrono::{DateTime, Utc};
 use entity::delivery::DeliveryStatus;
-use entity::{contact, contact_inbox, conversation, delivery, delivery_attempt, message, outgoing};
+use entity::{announcement, contact, contact_inbox, conversation, delivery, delivery_attempt, message, outgoing};
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, SqlErr, TransactionTrait,
+    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
+    SqlErr, TransactionTrait,
 };
-use std::collections::HashSet;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -84,6 +86,8 @@ pub struct Record {
     pub changed_messages: Vec<(MessageView, message::Model)>,
     /// Messages that are told once more, as if they were new.
     pub retold: Vec<MessageView>,
+    /// The titles of the contact's labels before and after, where they change.
+    pub contact_labels: Option<(BTreeSet<String>, BTreeSet<String>)>,
     /// What becomes of rows that waited to be sent.
     pub outgoing: Vec<OutgoingChange>,
     /// The latest message before this command, for events about the conversation.
@@ -155,6 +159,35 @@ pub struct Attempt {
     pub attempt: delivery_attempt::Model,
 }
 
+/// Something to be told that follows from no record. Whoever changes rows beside the writer notes it in the same transaction
+/// as a row of `announcements`; the writer gives it its place in the log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Announcement {
+    /// The account it happens in.
+    pub account: AccountCard,
+    /// The user who causes it, if one does.
+    pub performer: Option<UserCard>,
+    /// What happens.
+    pub fact: Fact,
+}
+
+impl Announcement {
+    /// Notes it; it is told once `db` has committed and the writer was asked, or at the next start.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn note(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        let payload = serde_json::to_string(self).map_err(|error| DbErr::Custom(format!("an event has no JSON form: {error}")))?;
+        let row = announcement::ActiveModel {
+            id: ActiveValue::NotSet,
+            account_id: ActiveValue::Set(self.account.id),
+            payload: ActiveValue::Set(payload),
+            created_at: ActiveValue::Set(entity::now()),
+        };
+        announcement::Entity::insert(row).exec_without_returning(db).await.map(drop)
+    }
+}
+
 /// What can be committed in a group.
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -164,6 +197,10 @@ pub enum Command {
     Attempt(Box<Attempt>),
     /// A contact leaves.
     Departure(Box<Departure>),
+    /// Something is told.
+    Announcement(Box<Announcement>),
+    /// What waits in `announcements` is told.
+    Announcements,
 }
 
 /// What became of a [`Record`].
@@ -278,18 +315,25 @@ pub struct Writer {
     catalog: Catalog,
     participants: Participants,
     ids: rows::Ids,
+    /// Where mails about notifications lead; none where no mail can be sent.
+    desk_url: Option<Arc<str>>,
     /// Contacts that left in this run, or were about to: before anything is written for one of them it is looked up.
     departed: HashSet<i64>,
 }
 
 impl Writer {
-    /// Over the writer's connection.
+    /// Over the writer's connection. With the daemon's address, notifications are mailed as well.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn open(db: DatabaseConnection, catalog: Catalog, participants: Participants) -> Result<Self, DbErr> {
+    pub async fn open(
+        db: DatabaseConnection,
+        catalog: Catalog,
+        participants: Participants,
+        desk_url: Option<Arc<str>>,
+    ) -> Result<Self, DbErr> {
         let ids = rows::Ids::load(&db).await?;
-        Ok(Writer { db, catalog, participants, ids, departed: HashSet::new() })
+        Ok(Writer { db, catalog, participants, ids, desk_url, departed: HashSet::new() })
     }
 
     /// Commits a group; answers every command, in order.
@@ -345,6 +389,7 @@ impl Writer {
     /// Writes the rows of a group: one statement per table.
     async fn write(&mut self, db: &DatabaseTransaction, group: Vec<Command>) -> Result<Vec<Committed>, DbErr> {
         let (mut records, mut positions, mut attempts, mut departures) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut announced = Vec::new();
         let mut committed = Vec::with_capacity(group.len());
         for (position, command) in group.into_iter().enumerate() {
             match command {
@@ -357,12 +402,17 @@ impl Writer {
                     attempts.push(*attempt);
                 }
                 Command::Departure(departure) => departures.push((position, *departure)),
+                Command::Announcement(announcement) => announced.push((position, vec![*announcement])),
+                Command::Announcements => announced.push((position, rows::take_announcements(db).await?)),
             }
         }
         rows::write_attempts(db, &mut self.ids, attempts).await?;
         committed.extend(positions.into_iter().zip(self.write_records(db, records).await?));
         for (position, departure) in departures {
             committed.push((position, self.write_departure(db, departure).await?));
+        }
+        for (position, announcements) in announced {
+            committed.push((position, self.write_announcements(db, announcements).await?));
         }
         committed.sort_unstable_by_key(|(position, _)| *position);
         Ok(committed.into_iter().map(|(_, committed)| committed).collect())
@@ -385,6 +435,18 @@ impl Writer {
         }
         rows::insert_events(db, &events, deliveries).await?;
         Ok(Committed { recorded: None, abandoned, events })
+    }
+
+    async fn write_announcements(&mut self, db: &DatabaseTransaction, announcements: Vec<Announcement>) -> Result<Committed, DbErr> {
+        let catalog = self.catalog.now();
+        let (mut events, mut deliveries) = (Vec::new(), Vec::new());
+        for Announcement { account, performer, fact } in announcements {
+            let event = self.event(account, performer, fact);
+            deliveries.extend(self.deliveries(&catalog, &event));
+            events.push(event);
+        }
+        rows::insert_events(db, &events, deliveries).await?;
+        Ok(Committed { recorded: None, abandoned: Vec::new(), events })
     }
 
     fn event(&mut self, account: AccountCard, performer: Option<UserCard>, fact: Fact) -> Arc<Event> {
@@ -422,7 +484,8 @@ impl Writer {
             let facts = if repeated.contains(&position) { Vec::new() } else { facts::facts(record, &catalog) };
             events_of.push(facts.into_iter().map(|fact| self.event(record.account.clone(), record.performer.clone(), fact)).collect());
         }
-        for (position, fact) in notices::write(db, &mut self.ids, &catalog, &self.participants, &events_of).await? {
+        let told = notices::write(db, &mut self.ids, &catalog, &self.participants, self.desk_url.as_deref(), &events_of).await?;
+        for (position, fact) in told {
             if let (Some(record), Some(events)) = (records.get(position), events_of.get_mut(position)) {
                 events.push(self.event(record.account.clone(), record.performer.clone(), fact));
             }
@@ -432,6 +495,7 @@ impl Writer {
         let stored = records.iter().enumerate().filter(|(position, _)| !repeated.contains(position)).map(|(_, record)| record);
         rows::update_conversations(db, stored.clone()).await?;
         rows::update_labels(db, stored.clone()).await?;
+        rows::update_contact_labels(db, stored.clone()).await?;
         rows::update_contacts(db, stored.clone()).await?;
         rows::write_outgoing(db, stored.clone()).await?;
         rows::write_claims(db, stored).await?;

@@ -14,7 +14,7 @@ use crate::hub::Hub;
 use crate::inbox;
 use crate::mailer::Mailer;
 use crate::participants::Participants;
-use crate::persistence::{Flush, PersistenceActor};
+use crate::persistence::{Flush, PersistenceActor, TellAnnouncements};
 use crate::presence::Presence;
 use crate::schedule::ScheduleActor;
 use crate::secret::Vault;
@@ -99,13 +99,18 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
     let wire = Wire::new(files.clone(), presence.clone());
     let (wakes, webhooks) = (Wakes::default(), Webhooks::default());
     let participants = Participants::load(&db).await?;
-    let writer = Writer::open(db.writer(&database_url).await?, catalog.clone(), participants.clone()).await?;
+    let desk_url = tools.relay.as_ref().map(|_| tools.public_url.as_str().into());
+    let writer = Writer::open(db.writer(&database_url).await?, catalog.clone(), participants.clone(), desk_url).await?;
     // After the writer: a killed daemon's last commit has ended by then.
     let event_log = EventLog::open(db.clone()).await?;
     let hub = Hub::new(catalog.clone(), wire.clone(), event_log.clone(), event_log.newest().await?);
     actix::spawn(hub.clone().keep_up());
+    let mailer = Mailer::new(db.clone(), tools.relay.clone(), &tools.public_url);
+    mailer.start(&pool);
     let hears = webhooks.clone();
     let persistence = PersistenceActor::new(writer, hub.clone(), Arc::new(move |event| hears.hear(event))).start();
+    // What was announced before a stop.
+    persistence.do_send(TellAnnouncements);
     let surroundings = conversation::Surroundings {
         db: db.clone(),
         catalog: catalog.clone(),
@@ -124,8 +129,6 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         given_up_after: deliveries_given_up_after,
         pool: pool.clone(),
     });
-    let mailer = Mailer::new(db.clone(), tools.relay.clone(), &tools.public_url);
-    mailer.start(&pool);
     AssignmentActor::new(assignment::Surroundings {
         db: db.clone(),
         catalog: catalog.clone(),
@@ -166,6 +169,11 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
 }
 
 impl Handles {
+    /// What was announced in a transaction that has committed is told now.
+    pub fn tell_announcements(&self) {
+        self.persistence.do_send(TellAnnouncements);
+    }
+
     /// Ends sessions and deliveries, then waits for the last commit. No request may be under way any more.
     pub async fn stop(&self) {
         let _ = self.supervisor.send(StopAll).await;

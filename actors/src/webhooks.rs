@@ -46,6 +46,7 @@ pub type Destination = (Endpoint, Option<&'static str>);
 pub fn destinations(fact: &Fact, account_id: i64, catalog: &Snapshot) -> Vec<Destination> {
     let Some(name) = webhook_name(fact) else { return Vec::new() };
     let view = fact.conversation();
+    // Of what becomes of itself an inbox's own webhook does not hear.
     let inbox = view.and_then(|view| catalog.inbox(view.inbox.id));
     let mut found = Vec::new();
     if let Some(inbox) = inbox.filter(|inbox| inbox.webhook_url().is_some()) {
@@ -53,7 +54,7 @@ pub fn destinations(fact: &Fact, account_id: i64, catalog: &Snapshot) -> Vec<Des
     }
     for webhook in catalog.webhooks_of(account_id) {
         let is_wanted = webhook.subscriptions.iter().any(|subscribed| subscribed == name)
-            && webhook.row.inbox_id.is_none_or(|only| view.is_some_and(|view| view.inbox.id == only));
+            && webhook.row.inbox_id.is_none_or(|only| fact.inbox_id() == Some(only));
         if is_wanted {
             found.push(((EndpointKind::Webhook, webhook.row.id), None));
         }
@@ -68,10 +69,23 @@ pub fn destinations(fact: &Fact, account_id: i64, catalog: &Snapshot) -> Vec<Des
     found
 }
 
-/// A bot that fails is asked this often: somebody waits for an answer, and people can give it.
+/// A bot that cannot answer right now is asked this often: somebody waits for an answer, and people can give it.
 const BOT_TRIES: i32 = 3;
 /// Between the tries of a bot.
 const BOT_PAUSE: chrono::Duration = chrono::Duration::seconds(3);
+/// The answers of a bot after which it is asked again (contract, section 8); after any other one people are at once.
+const BOT_IS_BUSY: [u16; 2] = [429, 500];
+/// So long after it happened, what was worth telling only at its moment is told no more.
+const MOMENT: chrono::Duration = chrono::Duration::seconds(30);
+
+/// When a bot that failed is asked again, if ever.
+fn bot_again(failures: i32, status_code: Option<u16>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let is_busy = status_code.is_some_and(|code| BOT_IS_BUSY.contains(&code));
+    (is_busy && failures < BOT_TRIES).then(|| now + BOT_PAUSE)
+}
+
+/// The account's setting by which a conversation stays with a bot that cannot be reached.
+pub const KEEPS_PENDING: &str = "keep_pending_on_bot_failure";
 
 /// Starts a loop for each endpoint that has something to deliver.
 #[derive(Clone)]
@@ -233,6 +247,10 @@ impl Deliveries {
         let Some(mut body) = self.surroundings.wire.webhook_body(event) else {
             return Tried::hopeless("the event has no form for webhooks".into());
         };
+        let is_momentary = event.fact.is_momentary();
+        if is_momentary && entity::now() - event.at > MOMENT {
+            return Tried::hopeless("it was worth telling only at its moment".into());
+        }
         if let Some(name) = &row.event_name {
             set(&mut body, "event", name.as_str().into());
         }
@@ -247,32 +265,35 @@ impl Deliveries {
                 status_code: Some(reply.status),
                 error: Some(format!("answered {}", reply.status)),
                 retry_after: reply.retry_after,
-                is_hopeless: false,
+                is_hopeless: is_momentary,
             },
-            Err(error) => Tried { status_code: None, error: Some(error.to_string()), retry_after: None, is_hopeless: false },
+            Err(error) => Tried { status_code: None, error: Some(error.to_string()), retry_after: None, is_hopeless: is_momentary },
         }
     }
 
     /// When an endpoint that failed is tried again, if ever.
     fn later(&self, row: &delivery::Model, tried: &Tried, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self.endpoint.0 {
-            EndpointKind::AgentBot => (row.failures < BOT_TRIES).then(|| now + BOT_PAUSE),
+            EndpointKind::AgentBot => bot_again(row.failures, tried.status_code, now),
             _ => outbox::later(row.failures, tried.retry_after, row.created_at, self.surroundings.given_up_after, now),
         }
     }
 
-    /// A message of an API inbox that its webhook never took has failed; what a bot never heard of is for people.
+    /// A message of an API inbox that its webhook never took has failed; what a bot never heard of is for people, unless the
+    /// account wants it to wait.
     async fn tell_failure(&self, event: &Event, error: &str) {
         let (Fact::MessageCreated(message, conversation) | Fact::MessageUpdated(message, conversation, _)) = &event.fact else { return };
         let conversation_id = conversation.conversation.id;
-        let command = match (self.endpoint.0, &event.fact) {
-            (EndpointKind::AgentBot, _) => Command::Change { conversation_id, by: By::System, change: Change::WithoutBot },
-            (EndpointKind::Inbox, Fact::MessageCreated(..)) => Command::Settle {
+        let account = self.surroundings.catalog.now().account(event.account.id).cloned();
+        let command = match self.endpoint.0 {
+            EndpointKind::AgentBot if account.is_some_and(|account| account.settings.get(KEEPS_PENDING) == Some(&true.into())) => return,
+            EndpointKind::AgentBot => Command::Change { conversation_id, by: By::System, change: Change::WithoutBot },
+            EndpointKind::Inbox => Command::Settle {
                 conversation_id,
                 message_id: message.message.id,
                 outcome: Outcome::Failed(format!("the inbox's webhook did not take it: {error}")),
             },
-            _ => return,
+            EndpointKind::Webhook => return,
         };
         let key = Key { inbox_id: conversation.inbox.id, source_id: conversation.contact_inbox.source_id.clone() };
         if let Ok(Err(error)) = self.surroundings.conversations.send(Tell { key, command }).await {
@@ -377,4 +398,25 @@ fn first_of_each_lane(rows: Vec<delivery::Model>, limit: u64) -> Vec<delivery::M
     let mut lanes = std::collections::HashSet::new();
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     rows.into_iter().filter(|row| lanes.insert(Deliveries::lane(row))).take(limit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bot_is_asked_again_only_where_it_said_that_it_was_busy() {
+        let now = entity::now();
+        for (failures, status_code, is_asked) in [
+            (1, Some(500), true),
+            (2, Some(429), true),
+            (3, Some(500), false),
+            (1, Some(404), false),
+            (1, Some(502), false),
+            (1, Some(301), false),
+            (1, None, false),
+        ] {
+            assert_eq!(bot_again(failures, status_code, now), is_asked.then(|| now + BOT_PAUSE), "{failures} {status_code:?}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //!
 //! The traps are the contract's (section 12): a message type is a number here and a word at the top of a webhook; times are
 //! epoch seconds here and ISO there; what is null in a push is absent in REST.
-use crate::event::{Changes, ConversationView, Event, Fact, MessageView, NotificationView};
+use crate::event::{Changes, ConversationView, Event, Fact, InboxView, MessageView, NotificationView};
 use crate::files::{Files, is_shown_inline};
 use crate::message::{Assignee, BotCard, Sender, UserCard};
 use crate::presence::Presence;
@@ -37,6 +37,14 @@ pub fn epoch_fraction(time: DateTime<Utc>) -> f64 {
     #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 fit into 53 bits for the next 285 million years")]
     let seconds = time.timestamp() as f64;
     seconds + micros
+}
+
+/// How many unread messages a conversation shows at most (contract, section 2, Conversations).
+const UNREAD_CAP: i32 = 10;
+
+/// How many unread messages are shown of a conversation.
+pub fn unread_shown(count: i32) -> i32 {
+    count.min(UNREAD_CAP)
 }
 
 /// ISO 8601 in UTC with milliseconds.
@@ -98,6 +106,8 @@ impl Wire {
             | Fact::ContactUpdated(contact, _)
             | Fact::ContactDeleted(contact)
             | Fact::ContactMerged(contact) => self.contact(contact),
+            // No socket hears of these.
+            Fact::InboxCreated(_) | Fact::InboxUpdated(..) => json!({}),
         };
         set(&mut data, "account_id", event.account.id.into());
         if let Some(performer) = &event.performer {
@@ -131,7 +141,7 @@ impl Wire {
             "sentiment": {},
             "conversation": {
                 "assignee_id": conversation.conversation.assignee_id,
-                "unread_count": conversation.conversation.unread_count,
+                "unread_count": unread_shown(conversation.conversation.unread_count),
                 "last_activity_at": epoch(conversation.conversation.last_activity_at),
                 "contact_inbox": { "source_id": conversation.contact_inbox.source_id },
             },
@@ -182,7 +192,7 @@ impl Wire {
             "status": conversation.status.name(),
             "custom_attributes": conversation.custom_attributes,
             "snoozed_until": iso_or_null(conversation.snoozed_until),
-            "unread_count": conversation.unread_count,
+            "unread_count": unread_shown(conversation.unread_count),
             "first_reply_created_at": iso_or_null(conversation.first_reply_created_at),
             "priority": conversation.priority.map(|priority| priority.name()),
             "waiting_since": epoch_or_zero(conversation.waiting_since),
@@ -333,6 +343,17 @@ impl Wire {
                 set(&mut body, "changed_attributes", changed_attributes(changes));
                 body
             }
+            Fact::TypingOn(view, who, is_private) | Fact::TypingOff(view, who, is_private) => json!({
+                "user": self.sender(who, event.account.id),
+                "conversation": self.webhook_conversation(event, view),
+                "is_private": is_private,
+            }),
+            Fact::InboxCreated(view) => webhook_inbox(event, view),
+            Fact::InboxUpdated(view, changes) => {
+                let mut body = webhook_inbox(event, view);
+                set(&mut body, "changed_attributes", changed_attributes(changes));
+                body
+            }
             _ => return None,
         };
         set(&mut body, "event", name.into());
@@ -353,7 +374,7 @@ impl Wire {
             "additional_attributes": message.additional_attributes,
             "content_attributes": message.content_attributes,
             "content_type": message.content_type,
-            "content": message.content.as_deref().map(|content| content.trim_end_matches('\n')),
+            "content": message.content.as_deref().map(webhook_content),
             "conversation": self.webhook_conversation(event, &with_message),
             "created_at": iso(message.created_at),
             "id": message.id,
@@ -371,6 +392,11 @@ impl Wire {
 
     fn webhook_conversation(&self, event: &Event, view: &ConversationView) -> Value {
         let mut body = self.conversation(view);
+        for message in body.get_mut("messages").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(content) = message.get("content").and_then(Value::as_str).map(webhook_content) {
+                set(message, "content", content.into());
+            }
+        }
         set(&mut body, "account", json!(event.account));
         body
     }
@@ -393,7 +419,22 @@ impl Wire {
     }
 }
 
-fn notification_title(told: &NotificationView) -> String {
+/// An inbox without id and name, as the contract has it.
+fn webhook_inbox(event: &Event, view: &InboxView) -> Value {
+    let mut body = Value::Object(view.settings.clone());
+    set(&mut body, "channel", Value::Object(view.channel.clone()));
+    set(&mut body, "account", json!(event.account));
+    body
+}
+
+/// What programs are to read of a text: the editor of agents ends a line that goes on with a backslash, and texts with empty
+/// lines.
+fn webhook_content(content: &str) -> String {
+    content.replace("\\\r\n", "\n").replace("\\\n", "\n").trim_end_matches('\n').to_owned()
+}
+
+/// What a notification is headed with.
+pub fn notification_title(told: &NotificationView) -> String {
     let number = told.conversation.conversation.display_id;
     match told.notification.notification_type {
         NotificationType::ConversationCreation => format!("A conversation (#{number}) was opened in {}", told.conversation.inbox.name),
@@ -416,6 +457,10 @@ pub fn webhook_name(fact: &Fact) -> Option<&'static str> {
         Fact::ConversationUpdated(..) => Some("conversation_updated"),
         Fact::ContactCreated(_) => Some("contact_created"),
         Fact::ContactUpdated(..) => Some("contact_updated"),
+        Fact::InboxCreated(_) => Some("inbox_created"),
+        Fact::InboxUpdated(..) => Some("inbox_updated"),
+        Fact::TypingOn(..) => Some("conversation_typing_on"),
+        Fact::TypingOff(..) => Some("conversation_typing_off"),
         _ => None,
     }
 }
@@ -433,7 +478,8 @@ pub fn bot_event_names(fact: &Fact) -> Vec<&'static str> {
     }
 }
 
-/// Every event a webhook may subscribe to (contract, section 8).
+/// Every event a webhook may subscribe to (contract, section 8). Those after the seventh are told only where they are named;
+/// `webwidget_triggered` is known, and told by nobody yet.
 pub const WEBHOOK_EVENTS: &[&str] = &[
     "conversation_created",
     "conversation_status_changed",
@@ -480,5 +526,26 @@ fn changed_attributes(changes: &Changes) -> Value {
     match changes.is_empty() {
         true => Value::Null,
         false => changes.iter().map(one).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn webhooks_read_texts_without_the_editor_s_marks() {
+        for (written, told) in [
+            ("hello\n\n", "hello"),
+            ("one\\\ntwo\\\nthree", "one\ntwo\nthree"),
+            ("one\\\r\ntwo", "one\ntwo"),
+            ("one\n\\\ntwo", "one\n\ntwo"),
+            ("last\\\n", "last"),
+            ("C:\\temp\\", "C:\\temp\\"),
+            ("a \\* b", "a \\* b"),
+            ("", ""),
+        ] {
+            assert_eq!(webhook_content(written), told, "{written:?}");
+        }
     }
 }

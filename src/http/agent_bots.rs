@@ -1,8 +1,9 @@
 //! Agent bots of an account: programs that answer customers before people do, and which inbox each one answers in.
+use super::audit::Author;
 use super::auth::{Administrator, Agent};
 use super::body::{Body, Request, UploadedFile};
 use super::error::{ApiError, ApiResult};
-use super::{fields, inboxes};
+use super::{audit, fields, inboxes, uploads};
 use crate::tokens;
 use actix_web::{HttpResponse, web};
 use actors::catalog::{BOT_SECRET, Bot};
@@ -12,7 +13,7 @@ use actors::wire::set;
 use entity::access_token::OwnerType;
 use entity::delivery::EndpointKind;
 use entity::platform_grant::{self, GrantKind};
-use entity::{agent_bot, blob, inbox};
+use entity::{agent_bot, inbox};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, TransactionTrait};
 use serde::Deserialize;
@@ -72,7 +73,7 @@ pub async fn show(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i6
 pub async fn create(handles: web::Data<Handles>, administrator: Administrator, body: Body<BotFields>) -> ApiResult<HttpResponse> {
     let account_id = administrator.0.account.id;
     let avatar = uploads::avatar(body.files)?;
-    let id = insert(&handles, Some(account_id), body.value, avatar, None).await?;
+    let id = insert(&handles, Some(account_id), body.value, avatar, None, Some(&administrator.0.author())).await?;
     answer(&handles, id).await
 }
 
@@ -85,14 +86,14 @@ pub async fn update(
     body: Body<BotFields>,
 ) -> ApiResult<HttpResponse> {
     let bot = own(&handles, &administrator, path.1)?;
-    change(&handles, &bot, body.value, uploads::avatar(body.files)?).await?;
+    change(&handles, &bot, body.value, uploads::avatar(body.files)?, Some(&administrator.0.author())).await?;
     answer(&handles, bot.row.id).await
 }
 
 /// Removes a bot from the account and its inboxes; what it wrote stays.
 #[utoipa::path(delete, path = "", tag = "Agent bots", responses((status = 200, description = "removed"), (status = 404, description = "no such bot")))]
 pub async fn remove(handles: web::Data<Handles>, administrator: Administrator, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
-    delete(&handles, own(&handles, &administrator, path.1)?.row.id).await?;
+    delete(&handles, &*own(&handles, &administrator, path.1)?, Some(&administrator.0.author())).await?;
     Ok(HttpResponse::Ok().finish())
 }
 
@@ -104,7 +105,12 @@ pub async fn reset_access_token(
     path: web::Path<(i64, i64)>,
 ) -> ApiResult<HttpResponse> {
     let bot = own(&handles, &administrator, path.1)?;
-    tokens::replace(&handles.db.write, &handles.vault, OwnerType::AgentBot, bot.row.id).await?;
+    let transaction = handles.db.write.begin().await?;
+    tokens::replace(&transaction, &handles.vault, OwnerType::AgentBot, bot.row.id).await?;
+    // Neither is shown: that it is another one is what is noted.
+    let (before, after) = (json!({ "access_token": "old" }), json!({ "access_token": "new" }));
+    audit::updated(&transaction, &administrator.0.author(), (AUDITED, bot.row.id), &before, &after).await?;
+    transaction.commit().await?;
     answer(&handles, bot.row.id).await
 }
 
@@ -118,7 +124,7 @@ pub async fn reset_secret(
     let bot = own(&handles, &administrator, path.1)?;
     let mut row = bot.row.clone().into_active_model();
     row.secret_sealed = ActiveValue::Set(handles.vault.seal(BOT_SECRET, &random_token()));
-    row.update(&handles.db.write).await?;
+    store(&handles, &bot, row, None, Some(&administrator.0.author())).await?;
     answer(&handles, bot.row.id).await
 }
 
@@ -133,7 +139,7 @@ pub async fn remove_avatar(
     let mut row = bot.row.clone().into_active_model();
     row.avatar_blob_id = ActiveValue::Set(None);
     row.avatar_url = ActiveValue::Set(None);
-    row.update(&handles.db.write).await?;
+    store(&handles, &bot, row, None, Some(&administrator.0.author())).await?;
     answer(&handles, bot.row.id).await
 }
 
@@ -170,16 +176,24 @@ pub async fn set_of_inbox(
     if let Some(id) = body.value.agent_bot {
         catalog.bot(id).filter(|bot| bot.serves(inbox.row.account_id)).ok_or_else(ApiError::not_found)?;
     }
+    let transaction = handles.db.write.begin().await?;
     inbox::Entity::update_many()
         .col_expr(inbox::Column::AgentBotId, Expr::value(body.value.agent_bot))
         .filter(inbox::Column::Id.eq(inbox.row.id))
-        .exec(&handles.db.write)
+        .exec(&transaction)
         .await?;
+    let (before, after) = (json!({ "agent_bot_id": inbox.row.agent_bot_id }), json!({ "agent_bot_id": body.value.agent_bot }));
+    audit::updated(&transaction, &administrator.0.author(), ("Inbox", inbox.row.id), &before, &after).await?;
+    transaction.commit().await?;
     handles.catalog.reload().await?;
     Ok(HttpResponse::Ok().finish())
 }
 
-/// Stores a new bot with its token, granted to a platform app where one makes it; returns its id.
+/// What bots are called in the audit log.
+const AUDITED: &str = "AgentBot";
+
+/// Stores a new bot with its token, granted to a platform app where one makes it; returns its id. The author is none for a bot
+/// of no account, of which no account's log speaks.
 ///
 /// # Errors
 /// 422 if a field is wrong.
@@ -189,6 +203,7 @@ pub async fn insert(
     fields: BotFields,
     avatar: Option<UploadedFile>,
     app_id: Option<i64>,
+    author: Option<&Author>,
 ) -> ApiResult<i64> {
     let now = entity::now();
     let mut row = agent_bot::ActiveModel {
@@ -217,6 +232,9 @@ pub async fn insert(
     if let Some(app_id) = app_id {
         super::platform_accounts::grant(&transaction, app_id, GrantKind::AgentBot, stored.id).await?;
     }
+    if let Some(author) = author {
+        audit::created(&transaction, author, (AUDITED, stored.id), &stored).await?;
+    }
     transaction.commit().await?;
     handles.catalog.reload().await?;
     Ok(stored.id)
@@ -226,25 +244,50 @@ pub async fn insert(
 ///
 /// # Errors
 /// 422 if a field is wrong.
-pub async fn change(handles: &Handles, bot: &Bot, fields: BotFields, avatar: Option<UploadedFile>) -> ApiResult<()> {
+pub async fn change(
+    handles: &Handles,
+    bot: &Bot,
+    fields: BotFields,
+    avatar: Option<UploadedFile>,
+    author: Option<&Author>,
+) -> ApiResult<()> {
     let mut row = bot.row.clone().into_active_model();
     apply(handles, &mut row, fields).await?;
+    store(handles, bot, row, avatar, author).await?;
+    handles.catalog.reload().await?;
+    Ok(())
+}
+
+/// Stores a changed bot; the picture that it does not have any more goes.
+async fn store(
+    handles: &Handles,
+    bot: &Bot,
+    mut row: agent_bot::ActiveModel,
+    avatar: Option<UploadedFile>,
+    author: Option<&Author>,
+) -> ApiResult<()> {
     row.updated_at = ActiveValue::Set(entity::now());
     let transaction = handles.db.write.begin().await?;
     if let (Some(account_id), Some(file)) = (bot.row.account_id, avatar) {
         row.avatar_blob_id = ActiveValue::Set(Some(uploads::store(&transaction, account_id, None, file).await?.id));
     }
-    row.update(&transaction).await?;
+    let after = row.update(&transaction).await?;
+    if let Some(author) = author {
+        audit::updated(&transaction, author, (AUDITED, after.id), &bot.row, &after).await?;
+    }
     transaction.commit().await?;
-    handles.catalog.reload().await?;
-    Ok(())
+    match bot.row.avatar_blob_id.filter(|blob| after.avatar_blob_id != Some(*blob)) {
+        Some(replaced) => uploads::discard(handles, replaced).await,
+        None => Ok(()),
+    }
 }
 
-/// Removes a bot with its token, its grants and its place in inboxes.
+/// Removes a bot with its token, its picture, its grants and its place in inboxes.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete(handles: &Handles, id: i64) -> ApiResult<()> {
+pub async fn delete(handles: &Handles, bot: &Bot, author: Option<&Author>) -> ApiResult<()> {
+    let id = bot.row.id;
     let transaction = handles.db.write.begin().await?;
     inbox::Entity::update_many()
         .col_expr(inbox::Column::AgentBotId, Expr::value(None::<i64>))
@@ -258,8 +301,14 @@ pub async fn delete(handles: &Handles, id: i64) -> ApiResult<()> {
         .exec(&transaction)
         .await?;
     agent_bot::Entity::delete_by_id(id).exec(&transaction).await?;
+    if let Some(author) = author {
+        audit::destroyed(&transaction, author, (AUDITED, id), &bot.row).await?;
+    }
     transaction.commit().await?;
     handles.catalog.reload().await?;
+    if let Some(picture) = bot.row.avatar_blob_id {
+        uploads::discard(handles, picture).await?;
+    }
     handles.webhooks.ring((EndpointKind::AgentBot, id));
     Ok(())
 }

@@ -147,7 +147,8 @@ pub async fn update(
     audit::updated(&transaction, &administrator.0.author(), ("AccountUser", place.id), place, &after).await?;
     if let Some(name) = fields.name.filter(|name| !name.trim().is_empty()) {
         let row = user::ActiveModel { name: ActiveValue::Set(name), ..user.row.clone().into_active_model() };
-        row.update(&transaction).await?;
+        let after = row.update(&transaction).await?;
+        audit::updated(&transaction, &administrator.0.author(), ("User", user_id), &audit::user(&user.row), &audit::user(&after)).await?;
     }
     transaction.commit().await?;
     handles.wakes.assignment.notify_one();

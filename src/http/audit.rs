@@ -9,7 +9,7 @@ use actix_web::{HttpResponse, web};
 use actors::catalog::User;
 use actors::system::Handles;
 use actors::wire::epoch;
-use entity::audit_log;
+use entity::{audit_log, user};
 use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -29,6 +29,11 @@ pub struct Author {
 }
 
 impl Author {
+    /// A machine, such as a platform app.
+    pub fn machine(account_id: i64, remote_address: Option<String>) -> Self {
+        Author { account_id, user_id: None, username: None, remote_address }
+    }
+
     /// A user.
     pub fn user(account_id: i64, user: &User, remote_address: Option<String>) -> Self {
         Author { account_id, user_id: Some(user.row.id), username: Some(user.row.email.clone()), remote_address }
@@ -38,6 +43,17 @@ impl Author {
 /// What it was done to: the contract's class name, and the id.
 pub type Subject = (&'static str, i64);
 
+/// What the log says of a user's row.
+pub fn user(row: &user::Model) -> Value {
+    json!({
+        "name": row.name,
+        "display_name": row.display_name,
+        "email": row.email,
+        "password": row.password_hash,
+        "custom_attributes": row.custom_attributes,
+    })
+}
+
 /// Something new.
 ///
 /// # Errors
@@ -46,7 +62,7 @@ pub async fn created(db: &impl ConnectionTrait, author: &Author, subject: Subjec
     insert(db, author, subject, "create", blanked(fields(row))).await
 }
 
-/// Something that became another.
+/// Something that became another; nothing is noted where nothing differs.
 ///
 /// # Errors
 /// If the database fails.
@@ -57,7 +73,10 @@ pub async fn updated<M: Serialize>(
     before: &M,
     after: &M,
 ) -> Result<(), DbErr> {
-    insert(db, author, subject, "update", difference(fields(before), fields(after))).await
+    match difference(fields(before), fields(after)) {
+        same if same.is_empty() => Ok(()),
+        changes => insert(db, author, subject, "update", changes).await,
+    }
 }
 
 /// Something that is gone.
@@ -87,7 +106,17 @@ async fn insert(
     action: &str,
     changes: Map<String, Value>,
 ) -> Result<(), DbErr> {
-    let row = audit_log::ActiveModel {
+    audit_log::Entity::insert(row(author, (auditable_type, auditable_id), action, changes)).exec_without_returning(db).await.map(|_| ())
+}
+
+/// What the log says of somebody who goes, to be written by whoever removes him. What was known of him is not kept: it may be
+/// for its sake that he goes.
+pub fn departure(author: &Author, subject: Subject) -> audit_log::ActiveModel {
+    row(author, subject, "destroy", Map::new())
+}
+
+fn row(author: &Author, (auditable_type, auditable_id): Subject, action: &str, changes: Map<String, Value>) -> audit_log::ActiveModel {
+    audit_log::ActiveModel {
         id: ActiveValue::NotSet,
         account_id: ActiveValue::Set(author.account_id),
         auditable_type: ActiveValue::Set(auditable_type.to_owned()),
@@ -98,8 +127,7 @@ async fn insert(
         audited_changes: ActiveValue::Set(Value::Object(changes)),
         remote_address: ActiveValue::Set(author.remote_address.clone()),
         created_at: ActiveValue::Set(entity::now()),
-    };
-    audit_log::Entity::insert(row).exec_without_returning(db).await.map(|_| ())
+    }
 }
 
 /// Columns that say nothing of what was done.

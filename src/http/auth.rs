@@ -47,9 +47,14 @@ pub struct Administrator(pub Agent);
 pub struct ClientInbox(pub Arc<Inbox>);
 
 /// A program that manages accounts and users (contract, section 9).
-pub struct PlatformApp(pub Arc<catalog::PlatformApp>);
+pub struct PlatformApp(pub Arc<catalog::PlatformApp>, Option<String>);
 
 impl PlatformApp {
+    /// As whoever changes something in the administration of an account: no user.
+    pub fn author(&self, account_id: i64) -> Author {
+        Author::machine(account_id, self.1.clone())
+    }
+
     /// Whether it may manage an object.
     pub fn manages(&self, kind: GrantKind, id: i64) -> bool {
         self.0.grants.contains(&(kind, id))
@@ -165,7 +170,7 @@ impl FromRequest for PlatformApp {
         let find = || {
             let token = access_token(request).unwrap_or_default();
             let app = handles(request)?.catalog.now().platform_app_by_token(&hash(&token)).cloned();
-            app.map(PlatformApp).ok_or_else(|| ApiError::unauthorized("Invalid access_token"))
+            app.map(|app| PlatformApp(app, remote_address(request))).ok_or_else(|| ApiError::unauthorized("Invalid access_token"))
         };
         std::future::ready(find())
     }

@@ -104,6 +104,9 @@ struct Replay {
     until: Option<i64>,
 }
 
+/// Told to a socket whose listener may not listen any more.
+const UNAUTHORIZED: &str = "unauthorized";
+
 /// Why a socket ends: what is told to the client, and how.
 enum Ended {
     Gone,
@@ -120,7 +123,9 @@ impl Socket {
         }
         let reason = match ended {
             Ended::Told(reason) => {
-                let _ = self.send(json!({ "type": "disconnect", "reason": reason, "reconnect": true }).to_string()).await;
+                // Who may not listen any more would be refused again and again.
+                let reconnect = reason != UNAUTHORIZED;
+                let _ = self.send(json!({ "type": "disconnect", "reason": reason, "reconnect": reconnect }).to_string()).await;
                 None
             }
             Ended::Closed(code) => Some(CloseReason::from(code)),
@@ -163,7 +168,7 @@ impl Socket {
                         metrics::counter!("konversio_sockets_cut_total").increment(1);
                         return Err(Ended::Told("too_slow"));
                     }
-                    Task::Cut(Cut::Unauthorized) => return Err(Ended::Told("unauthorized")),
+                    Task::Cut(Cut::Unauthorized) => return Err(Ended::Told(UNAUTHORIZED)),
                 },
                 () = std::future::ready(()), if replays => Box::pin(self.replay()).await?,
             }
@@ -332,7 +337,7 @@ impl Socket {
                     return Ok(());
                 };
                 if !self.listen(&mut subscription) {
-                    return Err(Ended::Told("unauthorized"));
+                    return Err(Ended::Told(UNAUTHORIZED));
                 }
                 subscription.replay = Some(Replay { told: page.reached, until: Some(subscription.position) });
                 subscription.position = page.reached;
@@ -358,7 +363,7 @@ impl Socket {
         let (identifier, who) = (subscription.identifier.clone(), subscription.who);
         self.subscriptions.push(subscription);
         if !listens {
-            return Err(Ended::Told("unauthorized"));
+            return Err(Ended::Told(UNAUTHORIZED));
         }
         self.send(about(outcome, &identifier)).await?;
         who.is_there(&self.handles);

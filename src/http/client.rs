@@ -111,6 +111,7 @@ pub async fn find_or_create(handles: &Handles, inbox: &Arc<Inbox>, contact: Clie
         blocked: false,
         hmac_verified,
         claim,
+        ..Wanted::default()
     };
     let recorded = handles.contacts.find_or_create(inbox, &wanted).await?;
     let identity = recorded.contact_inbox.ok_or_else(|| ApiError::failed("a contact of an inbox has no address there"))?;
@@ -175,7 +176,6 @@ pub async fn update_contact(
         identifier: contact.identifier.map(Some),
         avatar_url: contact.avatar_url.map(Some),
         avatar_blob_id: None,
-        removed_attributes: Vec::new(),
         custom_attributes: contact.custom_attributes.unwrap_or_default(),
         ..Update::default()
     };

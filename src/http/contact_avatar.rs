@@ -42,6 +42,7 @@ pub async fn withdrawn(handles: &Handles, picture: Option<Picture>, refused: Api
 #[utoipa::path(delete, path = "", tag = "Contacts", responses((status = 200, description = "payload: the contact"), (status = 404, description = "no such contact")))]
 pub async fn remove(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
     let row = of_account(&handles, &agent, path.1).await?;
-    let updated = handles.contacts.update(&agent.account, row, Update { avatar_url: Some(None), ..Update::default() }).await?;
+    let update = Update { avatar_url: Some(None), performer: Some(agent.card()), ..Update::default() };
+    let updated = handles.contacts.update(&agent.account, row, update).await?;
     answer(&handles, &updated).await
 }

@@ -2,6 +2,7 @@
 use super::auth::Agent;
 use super::body::parse;
 use super::contact_labels::change;
+use super::contacts::departing;
 use super::error::{ApiError, ApiResult};
 use super::{fields, labels};
 use actors::store::StoreError;
@@ -61,7 +62,7 @@ pub async fn remove(handles: &Handles, agent: &Agent, ids: &[i64]) -> ApiResult<
     }
     let offline = ids.iter().copied().filter(|id| !handles.presence.is_contact_online(agent.account.id, *id));
     let removed = futures_util::stream::iter(offline).map(|id| async move {
-        match handles.contacts.remove(&agent.account, id, Some(agent.card())).await {
+        match handles.contacts.remove(&agent.account, id, departing(agent, id)).await {
             Ok(()) | Err(StoreError::Gone) => Ok(()),
             Err(error) => Err(ApiError::from(error)),
         }
@@ -78,7 +79,7 @@ pub async fn remove(handles: &Handles, agent: &Agent, ids: &[i64]) -> ApiResult<
 pub async fn label(handles: &Handles, agent: &Agent, ids: &[i64], add: &[String], remove: &[String]) -> ApiResult<()> {
     let (add, remove) = (labels::titles(add)?, BTreeSet::from_iter(labels::titles(remove)?));
     for id in ids {
-        let wanted = |before: BTreeSet<String>| before.difference(&remove).chain(&add).cloned().collect();
+        let wanted = |before: &BTreeSet<String>| before.difference(&remove).chain(&add).cloned().collect();
         match change(handles, agent, *id, wanted).await {
             Err(error) if error.status() != actix_web::http::StatusCode::NOT_FOUND => return Err(error),
             _ => {}

@@ -56,7 +56,7 @@ pub async fn start(handles: web::Data<Handles>, admin: Administrator, body: Body
     }
     let label = labels::titles(&label.into_iter().collect::<Vec<_>>())?.pop();
     let asked = Asked {
-        account_id: agent.account.id,
+        author: agent.author(),
         user_id: agent.user.row.id,
         direction: Direction::Export,
         options: json!({ "columns": columns, "label": label }),

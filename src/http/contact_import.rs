@@ -13,7 +13,7 @@ use super::error::{ApiError, ApiResult};
 use super::fields::attribute_refusal;
 use actix_web::{HttpResponse, web};
 use actors::contacts::{Update, Wanted};
-use actors::message::Profile;
+use actors::message::{Profile, UserCard};
 use actors::people::find_contact;
 use actors::store::StoreError;
 use actors::system::Handles;
@@ -50,7 +50,7 @@ pub async fn start(handles: web::Data<Handles>, admin: Administrator, body: Body
     columns_of(&handles, &file.stored().key, file.stored().byte_size).await?;
     let source = uploads::store(&handles.db.write, agent.account.id, None, file).await?.id;
     let asked = Asked {
-        account_id: agent.account.id,
+        author: agent.author(),
         user_id: agent.user.row.id,
         direction: Direction::Import,
         options: json!({}),
@@ -84,6 +84,7 @@ pub async fn run(handles: &Handles, account: &account::Model, transfer: &contact
     let mut reader = reader(&bytes);
     let mut report = Report { columns: columns(&mut reader)?, outcome: Outcome::default(), rejected: csv::Writer::from_writer(Vec::new()) };
     let (mut batch, mut keys) = (Vec::new(), HashSet::new());
+    let performer = handles.catalog.now().user(transfer.user_id).map(|user| user.card());
     for record in reader.byte_records() {
         let record = record.map_err(|error| ApiError::unprocessable(format!("import_file cannot be read: {error}")))?;
         let person = match std::str::from_utf8(record.as_slice()) {
@@ -99,13 +100,13 @@ pub async fn run(handles: &Handles, account: &account::Model, transfer: &contact
         };
         let own = person.keys();
         if batch.len() == AT_ONCE || own.iter().any(|key| keys.contains(key)) {
-            import_all(handles, account, &mut batch, &mut report).await?;
+            import_all(handles, account, performer.as_ref(), &mut batch, &mut report).await?;
             keys.clear();
         }
         keys.extend(own);
         batch.push((record, person));
     }
-    import_all(handles, account, &mut batch, &mut report).await?;
+    import_all(handles, account, performer.as_ref(), &mut batch, &mut report).await?;
     let Report { mut outcome, rejected, .. } = report;
     if outcome.rejected > 0 {
         outcome.csv = Some(rejected.into_inner().map_err(ApiError::failed)?);
@@ -141,11 +142,12 @@ impl Report {
 async fn import_all(
     handles: &Handles,
     account: &account::Model,
+    performer: Option<&UserCard>,
     batch: &mut Vec<(csv::ByteRecord, Person)>,
     report: &mut Report,
 ) -> ApiResult<()> {
     let (records, people): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
-    let imported = join_all(people.into_iter().map(|person| import(handles, account, person))).await;
+    let imported = join_all(people.into_iter().map(|person| import(handles, account, performer, person))).await;
     records.iter().zip(imported).try_for_each(|(record, imported)| report.take(record, imported))
 }
 
@@ -228,7 +230,7 @@ fn contact_value(cell: &str) -> &str {
     cell.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@'])).unwrap_or(cell)
 }
 
-async fn import(handles: &Handles, account: &account::Model, person: Person) -> ApiResult<()> {
+async fn import(handles: &Handles, account: &account::Model, performer: Option<&UserCard>, person: Person) -> ApiResult<()> {
     let Person { profile, additional_attributes, custom_attributes } = person;
     let mut tries = 0;
     loop {
@@ -242,6 +244,7 @@ async fn import(handles: &Handles, account: &account::Model, person: Person) -> 
                     identifier: profile.identifier.clone().map(Some),
                     additional_attributes: additional_attributes.clone(),
                     custom_attributes: custom_attributes.clone(),
+                    performer: performer.cloned(),
                     ..Update::default()
                 };
                 handles.contacts.update(account, contact, update).await.map(|_| ())
@@ -251,6 +254,7 @@ async fn import(handles: &Handles, account: &account::Model, person: Person) -> 
                     profile: profile.clone(),
                     additional_attributes: additional_attributes.clone(),
                     custom_attributes: custom_attributes.clone(),
+                    performer: performer.cloned(),
                     ..Wanted::default()
                 };
                 handles.contacts.create(account, &wanted).await.map(|_| ())

@@ -7,7 +7,7 @@ use super::labels;
 use actix_web::{HttpResponse, web};
 use actors::system::Handles;
 use entity::contact_label;
-use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, TransactionTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -49,35 +49,9 @@ pub async fn change(
     handles: &Handles,
     agent: &Agent,
     contact_id: i64,
-    wanted: impl FnOnce(BTreeSet<String>) -> BTreeSet<String>,
+    wanted: impl FnOnce(&BTreeSet<String>) -> BTreeSet<String>,
 ) -> ApiResult<BTreeSet<String>> {
-    let _turn = handles.contacts.turns.of(contact_id).await;
-    // Read when nobody can remove or merge it any more.
-    let contact = of_account(handles, agent, contact_id).await?;
-    let before = titles(&handles.db.read, contact.id).await?;
-    let after = wanted(before.clone());
-    let transaction = handles.db.write.begin().await?;
-    let gone = before.difference(&after).cloned();
-    contact_label::Entity::delete_many()
-        .filter(contact_label::Column::ContactId.eq(contact.id))
-        .filter(contact_label::Column::Title.is_in(gone))
-        .exec(&transaction)
-        .await?;
-    let new: Vec<_> = after.difference(&before).map(|title| row(agent.account.id, contact.id, title)).collect();
-    if !new.is_empty() {
-        contact_label::Entity::insert_many(new).exec_without_returning(&transaction).await?;
-    }
-    transaction.commit().await?;
-    Ok(after)
-}
-
-fn row(account_id: i64, contact_id: i64, title: &str) -> contact_label::ActiveModel {
-    contact_label::ActiveModel {
-        id: ActiveValue::NotSet,
-        account_id: ActiveValue::Set(account_id),
-        title: ActiveValue::Set(title.to_owned()),
-        contact_id: ActiveValue::Set(contact_id),
-    }
+    Ok(handles.contacts.label(&agent.account, contact_id, Some(agent.card()), wanted).await?)
 }
 
 async fn titles(db: &impl ConnectionTrait, contact_id: i64) -> Result<BTreeSet<String>, DbErr> {

@@ -1,7 +1,7 @@
 //! Two contacts that are one person become one.
 use super::auth::Agent;
 use super::body::{Body, Request};
-use super::contacts::of_account;
+use super::contacts::{departing, of_account};
 use super::error::{ApiError, ApiResult};
 use super::{fields, render, views};
 use actix_web::{HttpResponse, web};
@@ -30,7 +30,7 @@ pub async fn merge(handles: web::Data<Handles>, agent: Agent, body: Body<Merge>)
         of_account(&handles, &agent, base).await?;
         return Err(ApiError::invalid("mergee_contact_id", "A contact cannot be merged into itself"));
     }
-    let merged = handles.contacts.merge(&agent.account, base, mergee, Some(agent.card())).await?;
+    let merged = handles.contacts.merge(&agent.account, base, mergee, departing(&agent, mergee)).await?;
     let identities = views::identities(&handles, &[merged.id]).await?;
     Ok(HttpResponse::Ok().json(render::contact(&handles, &merged, Some(&identities))))
 }

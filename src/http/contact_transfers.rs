@@ -3,6 +3,7 @@
 //! A request waits a moment for its transfer, so a small one is done with the answer; a large one goes on. One that a stop of
 //! the daemon cut off begins anew at the next start: importing a row again changes nothing. Of each direction an account keeps
 //! only the latest, with its file.
+use super::audit::{self, Author};
 use super::error::{ApiError, ApiResult};
 use super::{contact_export, contact_import};
 use actix_web::HttpResponse;
@@ -10,7 +11,7 @@ use actors::system::Handles;
 use actors::wire::{epoch, set};
 use entity::contact_transfer::{ActiveModel, Column, Direction, Entity, Model};
 use entity::{account, blob};
-use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
+use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, TransactionTrait};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -21,8 +22,8 @@ const RESULT_LIMIT: u64 = 1 << 30;
 
 /// A transfer that is asked for.
 pub struct Asked {
-    /// In which account.
-    pub account_id: i64,
+    /// By whom, and in which account, as the audit log has it.
+    pub author: Author,
     /// By whom.
     pub user_id: i64,
     /// Which way.
@@ -51,7 +52,7 @@ pub struct Outcome {
 pub async fn begin(handles: &Handles, asked: Asked) -> ApiResult<HttpResponse> {
     let row = ActiveModel {
         id: ActiveValue::NotSet,
-        account_id: ActiveValue::Set(asked.account_id),
+        account_id: ActiveValue::Set(asked.author.account_id),
         user_id: ActiveValue::Set(asked.user_id),
         direction: ActiveValue::Set(asked.direction),
         options: ActiveValue::Set(asked.options),
@@ -63,7 +64,14 @@ pub async fn begin(handles: &Handles, asked: Asked) -> ApiResult<HttpResponse> {
         created_at: ActiveValue::Set(entity::now()),
         finished_at: ActiveValue::Set(None),
     };
-    let transfer = row.insert(&handles.db.write).await?;
+    let transaction = handles.db.write.begin().await?;
+    let transfer = row.insert(&transaction).await?;
+    let kind = match transfer.direction {
+        Direction::Import => "DataImport",
+        Direction::Export => "DataExport",
+    };
+    audit::created(&transaction, &asked.author, (kind, transfer.id), &json!({ "options": transfer.options })).await?;
+    transaction.commit().await?;
     let work = actix_web::rt::spawn(work(handles.clone(), transfer));
     // Whoever does not wait any longer leaves it to go on.
     let _ = tokio::time::timeout(PATIENCE, work).await;

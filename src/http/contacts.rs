@@ -6,9 +6,9 @@ use super::error::{ApiError, ApiResult};
 use super::idempotency::Claim;
 use super::inboxes::living;
 use super::worker::Sees;
-use super::{fields, render, views};
+use super::{audit, fields, render, views};
 use actix_web::{HttpResponse, web};
-use actors::contacts::{Update, Wanted};
+use actors::contacts::{Author, Update, Wanted};
 use actors::message::Profile;
 use actors::store::{Recorded, StoreError};
 use actors::system::Handles;
@@ -92,8 +92,8 @@ impl ContactFields {
             avatar_blob_id: picture.as_ref().map(|picture| picture.blob_id),
             avatar_url: picture.map_or_else(|| self.avatar_url.clone().flatten(), |picture| Some(picture.place)),
             blocked: self.blocked.unwrap_or(false),
-            hmac_verified: false,
             claim,
+            ..Wanted::default()
         }
     }
 }
@@ -110,7 +110,7 @@ impl ContactFields {
             avatar_url: picture.map_or(self.avatar_url, |picture| Some(Some(picture.place))),
             additional_attributes: self.additional_attributes.unwrap_or_default(),
             custom_attributes: self.custom_attributes.unwrap_or_default(),
-            removed_attributes: Vec::new(),
+            ..Update::default()
         }
     }
 }
@@ -169,7 +169,7 @@ pub async fn create(handles: web::Data<Handles>, agent: Agent, claim: Claim, bod
     }
     let recorded: ApiResult<Recorded> = async {
         let fields = body.value.checked()?;
-        let wanted = fields.wanted(picture.clone(), claim.id);
+        let wanted = Wanted { performer: Some(agent.card()), ..fields.wanted(picture.clone(), claim.id) };
         Ok(match fields.inbox_id {
             Some(inbox_id) => handles.contacts.create_in(&living(agent.visible_inbox(inbox_id)?)?, &wanted).await?,
             None => handles.contacts.create(&agent.account, &wanted).await?,
@@ -213,7 +213,8 @@ pub async fn update(
     let picture = contact_avatar::store(&handles, &agent, body.files).await?;
     let updated: ApiResult<_> = async {
         let fields = body.value.checked()?;
-        Ok(handles.contacts.update(&agent.account, row, fields.update(picture.clone())).await?)
+        let update = Update { performer: Some(agent.card()), ..fields.update(picture.clone()) };
+        Ok(handles.contacts.update(&agent.account, row, update).await?)
     }
     .await;
     match updated {
@@ -230,9 +231,14 @@ pub async fn remove(handles: web::Data<Handles>, admin: Administrator, path: web
     if handles.presence.is_contact_online(row.account_id, row.id) {
         return Err(ApiError::unprocessable(format!("{} is online and cannot be removed now", row.name)));
     }
-    handles.contacts.remove(&agent.account, row.id, Some(agent.card())).await?;
+    handles.contacts.remove(&agent.account, row.id, departing(&agent, row.id)).await?;
     handles.addresses.clear();
     Ok(HttpResponse::Ok().finish())
+}
+
+/// Who removes a contact or merges it into another one, and what the audit log says of it.
+pub fn departing(agent: &Agent, contact_id: i64) -> Author {
+    Author { performer: Some(agent.card()), noted: Some(audit::departure(&agent.author(), ("Contact", contact_id))) }
 }
 
 /// Names of custom attributes.
@@ -252,7 +258,7 @@ pub async fn destroy_custom_attributes(
     body: Body<AttributeNames>,
 ) -> ApiResult<HttpResponse> {
     let row = of_account(&handles, &agent, path.1).await?;
-    let update = Update { removed_attributes: body.value.custom_attributes, ..Update::default() };
+    let update = Update { removed_attributes: body.value.custom_attributes, performer: Some(agent.card()), ..Update::default() };
     let updated = handles.contacts.update(&agent.account, row, update).await?;
     answer(&handles, &updated).await
 }

@@ -388,7 +388,7 @@ pub async fn set_muted(handles: &Handles, agent: &Agent, found: &Found, muted: b
     let row = conversation::Entity::find_by_id(id).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
     let contact = contacts::of_account(handles, agent, row.contact_id).await?;
     if contact.blocked != muted {
-        let update = actors::contacts::Update { blocked: Some(muted), ..Default::default() };
+        let update = actors::contacts::Update { blocked: Some(muted), performer: Some(agent.card()), ..Default::default() };
         handles.contacts.update(&agent.account, contact, update).await?;
         tell_change(handles, agent, found.address.clone(), Change::Muted(muted)).await?;
     }

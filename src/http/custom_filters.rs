@@ -3,13 +3,13 @@ use super::auth::Agent;
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
 use super::query::Query;
-use super::{fields, filtering};
+use super::{audit, fields, filtering};
 use crate::reads::filter::Table;
 use actix_web::{HttpResponse, web};
 use actors::system::Handles;
 use actors::wire::iso;
 use entity::custom_filter::{ActiveModel, Column, Entity, FilterType, Model};
-use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, ModelTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, ModelTrait, QueryFilter, QueryOrder, TransactionTrait};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -68,8 +68,15 @@ pub async fn create(handles: web::Data<Handles>, agent: Agent, body: Body<Custom
         created_at: ActiveValue::Set(now),
         updated_at: ActiveValue::Set(now),
     };
-    Ok(HttpResponse::Ok().json(shown(&row.insert(&handles.db.write).await?)))
+    let transaction = handles.db.write.begin().await?;
+    let stored = row.insert(&transaction).await?;
+    audit::created(&transaction, &agent.author(), (AUDITED, stored.id), &stored).await?;
+    transaction.commit().await?;
+    Ok(HttpResponse::Ok().json(shown(&stored)))
 }
+
+/// What filters are called in the audit log.
+const AUDITED: &str = "CustomFilter";
 
 /// One filter.
 #[utoipa::path(get, path = "", tag = "Custom filters", responses((status = 200, description = "the filter"), (status = 404, description = "no such filter")))]
@@ -85,24 +92,32 @@ pub async fn update(
     path: web::Path<(i64, i64)>,
     body: Body<CustomFilterFields>,
 ) -> ApiResult<HttpResponse> {
-    let row = find(&handles, &agent, path.1).await?;
+    let before = find(&handles, &agent, path.1).await?;
     let fields = body.value;
-    let kind = fields.filter_type.as_deref().map_or(Ok(row.filter_type), filter_type)?;
-    let query = fields.query.unwrap_or_else(|| row.query.clone());
+    let kind = fields.filter_type.as_deref().map_or(Ok(before.filter_type), filter_type)?;
+    let query = fields.query.unwrap_or_else(|| before.query.clone());
     check(&handles, &agent, kind, &query).await?;
-    let name = fields.name.map_or_else(|| Ok(row.name.clone()), name)?;
-    let mut row = row.into_active_model();
+    let name = fields.name.map_or_else(|| Ok(before.name.clone()), name)?;
+    let mut row = before.clone().into_active_model();
     row.name = ActiveValue::Set(name);
     row.filter_type = ActiveValue::Set(kind);
     row.query = ActiveValue::Set(query);
     row.updated_at = ActiveValue::Set(entity::now());
-    Ok(HttpResponse::Ok().json(shown(&row.update(&handles.db.write).await?)))
+    let transaction = handles.db.write.begin().await?;
+    let after = row.update(&transaction).await?;
+    audit::updated(&transaction, &agent.author(), (AUDITED, after.id), &before, &after).await?;
+    transaction.commit().await?;
+    Ok(HttpResponse::Ok().json(shown(&after)))
 }
 
 /// Removes a filter.
 #[utoipa::path(delete, path = "", tag = "Custom filters", responses((status = 204, description = "removed"), (status = 404, description = "no such filter")))]
 pub async fn remove(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
-    find(&handles, &agent, path.1).await?.delete(&handles.db.write).await?;
+    let row = find(&handles, &agent, path.1).await?;
+    let transaction = handles.db.write.begin().await?;
+    row.clone().delete(&transaction).await?;
+    audit::destroyed(&transaction, &agent.author(), (AUDITED, row.id), &row).await?;
+    transaction.commit().await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

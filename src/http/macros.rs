@@ -3,12 +3,12 @@ use super::auth::Agent;
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
 use super::scope::find;
-use super::{actions, fields, render};
+use super::{actions, audit, fields, render};
 use actix_web::{HttpResponse, web};
 use actors::system::Handles;
 use actors::wire::set;
 use entity::macros::{self, Visibility};
-use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder};
+use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder, TransactionTrait};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -65,7 +65,11 @@ pub async fn create(handles: web::Data<Handles>, agent: Agent, body: Body<MacroF
         created_at: ActiveValue::Set(now),
         updated_at: ActiveValue::Set(now),
     };
-    Ok(answer(&handles, &row.insert(&handles.db.write).await?))
+    let transaction = handles.db.write.begin().await?;
+    let stored = row.insert(&transaction).await?;
+    audit::created(&transaction, &agent.author(), ("Macro", stored.id), &stored).await?;
+    transaction.commit().await?;
+    Ok(answer(&handles, &stored))
 }
 
 /// Changes a macro.
@@ -77,7 +81,8 @@ pub async fn update(
     body: Body<MacroFields>,
 ) -> ApiResult<HttpResponse> {
     let fields = body.value;
-    let mut row = own(&agent, usable(&handles, &agent, path.1).await?)?.into_active_model();
+    let before = own(&agent, usable(&handles, &agent, path.1).await?)?;
+    let mut row = before.clone().into_active_model();
     if let Some(name) = &fields.name {
         row.name = ActiveValue::Set(checked_name(name)?);
     }
@@ -89,14 +94,21 @@ pub async fn update(
     }
     row.updated_by_id = ActiveValue::Set(agent.user.row.id);
     row.updated_at = ActiveValue::Set(entity::now());
-    Ok(answer(&handles, &row.update(&handles.db.write).await?))
+    let transaction = handles.db.write.begin().await?;
+    let after = row.update(&transaction).await?;
+    audit::updated(&transaction, &agent.author(), ("Macro", after.id), &before, &after).await?;
+    transaction.commit().await?;
+    Ok(answer(&handles, &after))
 }
 
 /// Removes a macro.
 #[utoipa::path(delete, path = "", tag = "Macros", responses((status = 200, description = "removed"), (status = 404, description = "no such macro")))]
 pub async fn remove(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
     let row = own(&agent, usable(&handles, &agent, path.1).await?)?;
-    macros::Entity::delete_by_id(row.id).exec(&handles.db.write).await?;
+    let transaction = handles.db.write.begin().await?;
+    macros::Entity::delete_by_id(row.id).exec(&transaction).await?;
+    audit::destroyed(&transaction, &agent.author(), ("Macro", row.id), &row).await?;
+    transaction.commit().await?;
     Ok(HttpResponse::Ok().finish())
 }
 

@@ -334,14 +334,14 @@ pub async fn update(
     if found.inbox.settings.kind() != "api" {
         return Err(ApiError::forbidden("Message status can only be reported for Api inboxes"));
     }
-    settle(&handles, found, path.2, Outcome::Reported(body.value.status, body.value.external_error), path.1).await
+    settle(&handles, found, path.2, Outcome::Reported(body.value.status, body.value.external_error, agent.card()), path.1).await
 }
 
 /// Tries a message that failed once more.
 #[utoipa::path(post, path = "", tag = "Messages", responses((status = 200, description = "the message"), (status = 422, description = "it has not failed")))]
 pub async fn retry(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64, i64)>) -> ApiResult<HttpResponse> {
     let found = find(&handles, &agent, path.1).await?;
-    settle(&handles, found, path.2, Outcome::Retry, path.1).await
+    settle(&handles, found, path.2, Outcome::Retry(agent.card()), path.1).await
 }
 
 /// Takes a message back: what it said is gone.
@@ -349,7 +349,7 @@ pub async fn retry(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i
 pub async fn remove(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64, i64)>) -> ApiResult<HttpResponse> {
     let found = find(&handles, &agent, path.1).await?;
     let carried = attachment::Entity::find().filter(attachment::Column::MessageId.eq(path.2)).all(&handles.db.read).await?;
-    let answer = settle(&handles, found, path.2, Outcome::Delete, path.1).await?;
+    let answer = settle(&handles, found, path.2, Outcome::Delete(agent.card()), path.1).await?;
     let keys: Vec<&str> = carried.iter().filter_map(|attachment| attachment.meta.get("key").and_then(Value::as_str)).collect();
     // An uploaded file may go with several messages.
     let used = blob::Entity::find().filter(blob::Column::Key.is_in(keys.iter().copied())).all(&handles.db.read).await?;

@@ -2,13 +2,14 @@
 use super::auth::{Agent, Caller};
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
-use super::fields;
+use super::{audit, fields};
 use actix_web::{HttpResponse, web};
+use actors::catalog::CHOSEN_AT_FIRST;
 use actors::system::Handles;
 use actors::wire::iso;
 use entity::{notification_setting, notification_subscription};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, QueryFilter, TransactionTrait};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -24,9 +25,6 @@ const KINDS: &[&str] = &[
     "sla_missed_next_response",
     "sla_missed_resolution",
 ];
-
-/// What is chosen until somebody chooses.
-const DEFAULT: &[&str] = &["conversation_assignment"];
 
 /// Which flags are chosen; those not named stay.
 #[derive(Deserialize, ToSchema)]
@@ -52,6 +50,7 @@ pub async fn show(handles: web::Data<Handles>, agent: Agent) -> HttpResponse {
 pub async fn update(handles: web::Data<Handles>, agent: Agent, body: Body<Flags>) -> ApiResult<HttpResponse> {
     use notification_setting::Column;
     let (email, push) = chosen(&handles, &agent);
+    let before = json!({ "email_flags": email, "push_flags": push });
     let email = body.value.selected_email_flags.map_or(Ok(email), |flags| kinds("selected_email_flags", "email_", flags))?;
     let push = body.value.selected_push_flags.map_or(Ok(push), |flags| kinds("selected_push_flags", "push_", flags))?;
     let now = entity::now();
@@ -67,7 +66,13 @@ pub async fn update(handles: web::Data<Handles>, agent: Agent, body: Body<Flags>
     let again = OnConflict::columns([Column::AccountId, Column::UserId])
         .update_columns([Column::EmailFlags, Column::PushFlags, Column::UpdatedAt])
         .to_owned();
-    notification_setting::Entity::insert(row).on_conflict(again).exec_without_returning(&handles.db.write).await?;
+    let transaction = handles.db.write.begin().await?;
+    notification_setting::Entity::insert(row).on_conflict(again).exec_without_returning(&transaction).await?;
+    let of_caller = notification_setting::Entity::find().filter(Column::AccountId.eq(agent.account.id));
+    let stored = of_caller.filter(Column::UserId.eq(agent.user.row.id)).one(&transaction).await?.ok_or_else(ApiError::not_found)?;
+    let after = json!({ "email_flags": stored.email_flags, "push_flags": stored.push_flags });
+    audit::updated(&transaction, &agent.author(), ("NotificationSetting", stored.id), &before, &after).await?;
+    transaction.commit().await?;
     handles.catalog.reload().await?;
     Ok(HttpResponse::Ok().json(shown(&handles, &agent)))
 }
@@ -86,7 +91,7 @@ fn kinds(field: &str, prefix: &str, flags: Vec<String>) -> ApiResult<Vec<String>
 
 fn chosen(handles: &Handles, agent: &Agent) -> (Vec<String>, Vec<String>) {
     let read = |flags: &Value| serde_json::from_value(flags.clone()).unwrap_or_default();
-    let default = || DEFAULT.iter().map(|kind| (*kind).to_owned()).collect();
+    let default = || vec![CHOSEN_AT_FIRST.name().to_owned()];
     match handles.catalog.now().notification_setting(agent.account.id, agent.user.row.id) {
         Some(row) => (read(&row.email_flags), read(&row.push_flags)),
         None => (default(), default()),
@@ -125,8 +130,11 @@ impl Request for Subscription {
     const ENVELOPE: Option<&'static str> = Some("notification_subscription");
 }
 
-/// Notes a device of the caller; one known already becomes the caller's.
-#[utoipa::path(post, path = "", tag = "Notifications", request_body = Subscription, responses((status = 200, description = "the subscription"), (status = 422, description = "a field is wrong")))]
+/// What the answer says of devices.
+const NO_PUSH: &str = "This version keeps the device and pushes nothing to it: notifications come over the websocket and by mail.";
+
+/// Notes a device of the caller; one known already becomes the caller's. Nothing is pushed to it yet, and the answer says so.
+#[utoipa::path(post, path = "", tag = "Notifications", request_body = Subscription, responses((status = 200, description = "the subscription, with message"), (status = 422, description = "a field is wrong")))]
 pub async fn subscribe(handles: web::Data<Handles>, caller: Caller, body: Body<Subscription>) -> ApiResult<HttpResponse> {
     use notification_subscription::Column;
     let Subscription { subscription_type, subscription_attributes } = body.value;
@@ -162,6 +170,7 @@ pub async fn subscribe(handles: web::Data<Handles>, caller: Caller, body: Body<S
         "subscription_attributes": stored.subscription_attributes,
         "created_at": iso(stored.created_at),
         "updated_at": iso(stored.updated_at),
+        "message": NO_PUSH,
     })))
 }
 

@@ -2,7 +2,7 @@
 use super::auth::PlatformApp;
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
-use super::fields;
+use super::{audit, fields};
 use crate::members::{NewPlace, create_account, give_place};
 use crate::removal;
 use actix_web::{HttpResponse, web};
@@ -73,8 +73,9 @@ pub async fn create(handles: web::Data<Handles>, app: PlatformApp, body: Body<Pl
     let account = create_account(&transaction, &name).await?;
     let mut row = account.clone().into_active_model();
     apply(&mut row, &account, fields)?;
-    row.update(&transaction).await?;
+    let stored = row.update(&transaction).await?;
     grant(&transaction, app.0.row.id, GrantKind::Account, account.id).await?;
+    audit::created(&transaction, &app.author(account.id), ("Account", account.id), &stored).await?;
     transaction.commit().await?;
     answer(&handles, account.id).await
 }
@@ -91,7 +92,10 @@ pub async fn update(
     let mut row = account.as_ref().clone().into_active_model();
     apply(&mut row, &account, body.value)?;
     row.updated_at = ActiveValue::Set(entity::now());
-    row.update(&handles.db.write).await?;
+    let transaction = handles.db.write.begin().await?;
+    let after = row.update(&transaction).await?;
+    audit::updated(&transaction, &app.author(account.id), ("Account", account.id), account.as_ref(), &after).await?;
+    transaction.commit().await?;
     answer(&handles, account.id).await
 }
 
@@ -134,6 +138,7 @@ pub async fn add_member(
     let (account, MemberFields { user_id, role }) = (managed(&handles, &app, *path)?, body.value);
     let user = handles.catalog.now().user(user_id).cloned().ok_or_else(ApiError::not_found)?;
     app.check(GrantKind::User, user_id)?;
+    let (author, transaction) = (app.author(account.id), handles.db.write.begin().await?);
     match user.place(account.id) {
         Some(place) => {
             let mut row = place.clone().into_active_model();
@@ -141,7 +146,8 @@ pub async fn add_member(
                 row.role = ActiveValue::Set(role);
             }
             row.updated_at = ActiveValue::Set(entity::now());
-            row.update(&handles.db.write).await?;
+            let after = row.update(&transaction).await?;
+            audit::updated(&transaction, &author, ("AccountUser", after.id), place, &after).await?;
         }
         None => {
             let place = NewPlace {
@@ -151,9 +157,11 @@ pub async fn add_member(
                 availability: Availability::Online,
                 auto_offline: true,
             };
-            give_place(&handles.db.write, user_id, place).await?;
+            let place = give_place(&transaction, user_id, place).await?;
+            audit::created(&transaction, &author, ("AccountUser", place.id), &place).await?;
         }
     }
+    transaction.commit().await?;
     handles.catalog.reload().await?;
     handles.wakes.assignment.notify_one();
     let user = handles.catalog.now().user(user_id).cloned().ok_or_else(ApiError::not_found)?;
@@ -172,7 +180,7 @@ pub async fn remove_member(
     let account = managed(&handles, &app, *path)?;
     let user = handles.catalog.now().user(body.value.user_id).cloned().ok_or_else(ApiError::not_found)?;
     let place = user.place(account.id).ok_or_else(ApiError::not_found)?;
-    removal::remove_member(&handles, place).await?;
+    removal::remove_member(&handles, place, &app.author(account.id)).await?;
     Ok(HttpResponse::Ok().finish())
 }
 

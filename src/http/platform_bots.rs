@@ -34,7 +34,8 @@ pub async fn create(handles: web::Data<Handles>, app: PlatformApp, body: Body<Bo
     if let Some(account_id) = account_id {
         app.check(GrantKind::Account, account_id)?;
     }
-    let id = agent_bots::insert(&handles, account_id, body.value, None, Some(app.0.row.id)).await?;
+    let author = account_id.map(|id| app.author(id));
+    let id = agent_bots::insert(&handles, account_id, body.value, None, Some(app.0.row.id), author.as_ref()).await?;
     answer(&handles, id)
 }
 
@@ -42,14 +43,17 @@ pub async fn create(handles: web::Data<Handles>, app: PlatformApp, body: Body<Bo
 #[utoipa::path(patch, path = "", tag = "Platform", request_body = BotFields, responses((status = 200, description = "the bot"), (status = 401, description = "not the app's"), (status = 422, description = "a field is wrong")))]
 pub async fn update(handles: web::Data<Handles>, app: PlatformApp, path: web::Path<i64>, body: Body<BotFields>) -> ApiResult<HttpResponse> {
     let bot = managed(&handles, &app, *path)?;
-    agent_bots::change(&handles, &bot, body.value, None).await?;
+    let author = bot.row.account_id.map(|id| app.author(id));
+    agent_bots::change(&handles, &bot, body.value, None, author.as_ref()).await?;
     answer(&handles, bot.row.id)
 }
 
 /// Removes a bot.
 #[utoipa::path(delete, path = "", tag = "Platform", responses((status = 200, description = "removed"), (status = 401, description = "not the app's")))]
 pub async fn remove(handles: web::Data<Handles>, app: PlatformApp, path: web::Path<i64>) -> ApiResult<HttpResponse> {
-    agent_bots::delete(&handles, managed(&handles, &app, *path)?.row.id).await?;
+    let bot = managed(&handles, &app, *path)?;
+    let author = bot.row.account_id.map(|id| app.author(id));
+    agent_bots::delete(&handles, &bot, author.as_ref()).await?;
     Ok(HttpResponse::Ok().finish())
 }
 

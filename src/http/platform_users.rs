@@ -3,7 +3,7 @@ use super::auth::PlatformApp;
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
 use super::platform_accounts::grant;
-use super::{fields, render};
+use super::{audit, fields, render};
 use crate::members::{NewMember, create_user};
 use crate::{password, removal, tokens};
 use actix_web::{HttpResponse, web};
@@ -107,7 +107,11 @@ pub async fn update(
         row.pubsub_token = ActiveValue::Set(random_token());
         session::Entity::delete_many().filter(session::Column::UserId.eq(id)).exec(&transaction).await?;
     }
-    row.update(&transaction).await?;
+    let after = row.update(&transaction).await?;
+    for place in &user.places {
+        let author = app.author(place.account_id);
+        audit::updated(&transaction, &author, ("User", id), &audit::user(&user.row), &audit::user(&after)).await?;
+    }
     transaction.commit().await?;
     answer(&handles, id).await
 }
@@ -116,7 +120,7 @@ pub async fn update(
 #[utoipa::path(delete, path = "", tag = "Platform", responses((status = 200, description = "deleted"), (status = 401, description = "not the app's")))]
 pub async fn remove(handles: web::Data<Handles>, app: PlatformApp, path: web::Path<i64>) -> ApiResult<HttpResponse> {
     let user = managed(&handles, &app, *path)?;
-    removal::remove_user(&handles, &user).await?;
+    removal::remove_user(&handles, &user, |account_id| app.author(account_id)).await?;
     Ok(HttpResponse::Ok().finish())
 }
 

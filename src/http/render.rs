@@ -5,7 +5,7 @@ use actors::catalog::{Bot, Inbox, Snapshot, Team, User, Webhook};
 use actors::channel::ChannelSettings;
 use actors::event::MessageView;
 use actors::system::Handles;
-use actors::wire::{epoch, epoch_fraction, epoch_or_zero, iso, iso_or_null, set};
+use actors::wire::{epoch, epoch_fraction, epoch_or_zero, iso, iso_or_null, set, unread_shown};
 use entity::account_user::{self, Role};
 use entity::{account, contact, contact_inbox};
 use serde_json::{Map, Value, json};
@@ -177,7 +177,7 @@ pub fn inbox(inbox: &Inbox, for_administrator: bool) -> Value {
 }
 
 /// The channel's settings with every secret that is set shown as [`BLANK`].
-fn blanked(settings: &ChannelSettings) -> Value {
+pub fn blanked(settings: &ChannelSettings) -> Value {
     let mut fields = serde_json::to_value(settings).unwrap_or_default();
     for name in settings.secret_fields() {
         if fields.get(*name).and_then(Value::as_str).is_some_and(|secret| !secret.is_empty()) {
@@ -288,7 +288,7 @@ pub fn conversation(handles: &Handles, shown: &ShownConversation) -> Value {
         "updated_at": epoch_fraction(conversation.updated_at),
         "timestamp": epoch(conversation.last_activity_at),
         "first_reply_created_at": epoch_or_zero(conversation.first_reply_created_at),
-        "unread_count": conversation.unread_count.min(UNREAD_CAP),
+        "unread_count": unread_shown(conversation.unread_count),
         "last_non_activity_message": shown.last_said.as_ref().map(|said| message(handles, said, conversation.display_id)),
         "last_activity_at": epoch(conversation.last_activity_at),
         "priority": conversation.priority.map(|priority| priority.name()),
@@ -333,9 +333,6 @@ pub fn slim_bot(bot: &Bot) -> Value {
         "bot_type": "webhook",
     })
 }
-
-/// More unread messages are not told apart (contract, section 2, Conversations).
-const UNREAD_CAP: i32 = 10;
 
 /// A message.
 pub fn message(handles: &Handles, view: &MessageView, display_id: i64) -> Value {

@@ -54,7 +54,7 @@ pub async fn create(handles: web::Data<Handles>, administrator: Administrator, b
     let account_id = administrator.0.account.id;
     let url = checked_url(&handles, account_id, fields.url.as_deref().unwrap_or_default(), None).await?;
     let subscriptions = checked_subscriptions(fields.subscriptions.unwrap_or_else(|| {
-        // Without a choice, everything that this version sends.
+        // Without a choice, what becomes of contacts, conversations and messages.
         WEBHOOK_EVENTS.iter().take(7).map(|name| (*name).to_owned()).collect()
     }))?;
     let now = entity::now();
@@ -209,6 +209,7 @@ pub async fn retry(handles: web::Data<Handles>, administrator: Administrator, pa
     let found = delivery::Entity::find_by_id(path.1).filter(delivery::Column::AccountId.eq(administrator.0.account.id));
     let row = found.one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
     let now = entity::now();
+    let transaction = handles.db.write.begin().await?;
     delivery::Entity::update_many()
         .col_expr(delivery::Column::Status, Expr::value(DeliveryStatus::Queued))
         .col_expr(delivery::Column::DueAt, Expr::value(now))
@@ -217,8 +218,11 @@ pub async fn retry(handles: web::Data<Handles>, administrator: Administrator, pa
         .col_expr(delivery::Column::Failures, Expr::value(0))
         .col_expr(delivery::Column::FinishedAt, Expr::value(None::<chrono::DateTime<chrono::Utc>>))
         .filter(delivery::Column::Id.eq(row.id))
-        .exec(&handles.db.write)
+        .exec(&transaction)
         .await?;
+    let (before, after) = (json!({ "retried_at": null }), json!({ "retried_at": iso(now) }));
+    audit::updated(&transaction, &administrator.0.author(), ("Delivery", row.id), &before, &after).await?;
+    transaction.commit().await?;
     handles.webhooks.ring((row.endpoint, row.endpoint_id));
     Ok(HttpResponse::Ok().json(json!({ "id": row.id, "uuid": row.uuid, "status": "queued" })))
 }

@@ -6,19 +6,28 @@ use crate::event::AccountCard;
 use crate::message::UserCard;
 use crate::persistence::Depart;
 use crate::store::{ContactDeparture, Departure, StoreError};
-use entity::{account, contact, conversation};
+use entity::{account, audit_log, contact, conversation};
 use serde_json::Value;
 use std::sync::Arc;
+
+/// Who lets a contact go.
+#[derive(Clone, Debug, Default)]
+pub struct Author {
+    /// The user, if one does.
+    pub performer: Option<UserCard>,
+    /// What the audit log says of it.
+    pub noted: Option<audit_log::ActiveModel>,
+}
 
 impl Contacts {
     /// Removes a contact with everything of it: conversations, messages, files, identities, labels, notes.
     ///
     /// # Errors
     /// [`StoreError::Gone`] if there is no such contact.
-    pub async fn remove(&self, account: &account::Model, contact_id: i64, performer: Option<UserCard>) -> Result<(), StoreError> {
+    pub async fn remove(&self, account: &account::Model, contact_id: i64, by: Author) -> Result<(), StoreError> {
         let _turn = self.turns.of(contact_id).await;
         let contact = self.row(account.id, contact_id).await?;
-        self.depart(account, contact, None, performer).await
+        self.depart(account, contact, None, by).await
     }
 
     /// Merges a contact into another one, which keeps what it has, fills its gaps from the other, and takes over its
@@ -31,7 +40,7 @@ impl Contacts {
         account: &account::Model,
         base_id: i64,
         mergee_id: i64,
-        performer: Option<UserCard>,
+        by: Author,
     ) -> Result<contact::Model, StoreError> {
         if base_id == mergee_id {
             return Err(StoreError::Refused("a contact cannot be merged into itself".into()));
@@ -40,7 +49,7 @@ impl Contacts {
         let before = self.row(account.id, base_id).await?;
         let mergee = self.row(account.id, mergee_id).await?;
         let after = heir(&before, &mergee, entity::now());
-        self.depart(account, mergee, Some((Arc::new(before), after.clone())), performer).await?;
+        self.depart(account, mergee, Some((Arc::new(before), after.clone())), by).await?;
         self.told(Arc::new(after.clone())).await;
         Ok(after)
     }
@@ -59,11 +68,11 @@ impl Contacts {
         account: &account::Model,
         contact: contact::Model,
         heir: Option<(Arc<contact::Model>, contact::Model)>,
-        performer: Option<UserCard>,
+        by: Author,
     ) -> Result<(), StoreError> {
         let contact_id = contact.id;
         let account = AccountCard { id: account.id, name: account.name.clone() };
-        let departure = ContactDeparture { account, performer, contact: Arc::new(contact), heir };
+        let departure = ContactDeparture { account, performer: by.performer, noted: by.noted, contact: Arc::new(contact), heir };
         self.written(Departure::Contact(Box::new(departure)), contact_id).await
     }
 

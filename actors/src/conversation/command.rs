@@ -1,7 +1,7 @@
 //! What can be asked of the conversations of a contact, and why it may not be carried out.
 use super::rules::{By, Change};
 use crate::channel::ChannelError;
-use crate::message::{Key, Profile, ProviderId, Sender};
+use crate::message::{Key, Profile, ProviderId, Sender, UserCard};
 use crate::store::{NewFile, Recorded, StoreError};
 use actix::Message;
 use chrono::{DateTime, Utc};
@@ -163,12 +163,22 @@ pub enum Outcome {
     },
     /// The provider will never take it.
     Failed(String),
-    /// The customer's system reports how far it came.
-    Reported(MessageStatus, Option<String>),
+    /// The customer's system reports how far it came, in the name of a user.
+    Reported(MessageStatus, Option<String>, UserCard),
     /// An agent has it tried once more.
-    Retry,
+    Retry(UserCard),
     /// An agent takes it back.
-    Delete,
+    Delete(UserCard),
+}
+
+impl Outcome {
+    /// The user who caused it, if one did.
+    pub fn performer(&self) -> Option<&UserCard> {
+        match self {
+            Outcome::Reported(_, _, user) | Outcome::Retry(user) | Outcome::Delete(user) => Some(user),
+            Outcome::Sent(_) | Outcome::Later { .. } | Outcome::Failed(_) => None,
+        }
+    }
 }
 
 /// Why a command was not carried out.

@@ -7,7 +7,7 @@ use crate::event::{AccountCard, CONTACT_COLUMNS, Fact, changes};
 use crate::message::UserCard;
 use entity::message::SenderType;
 use entity::{
-    attachment, blob, contact, contact_inbox, contact_label, conversation, conversation_label, draft, mention, message, note, notification,
+    attachment, audit_log, blob, contact, contact_inbox, contact_label, conversation, conversation_label, draft, mention, message, note, notification,
     outgoing, participant,
 };
 use sea_orm::sea_query::{Expr, Query, SelectStatement};
@@ -33,6 +33,8 @@ pub struct ContactDeparture {
     pub account: AccountCard,
     /// The user who causes it, if one does.
     pub performer: Option<UserCard>,
+    /// What the audit log says of it.
+    pub noted: Option<audit_log::ActiveModel>,
     /// Who leaves.
     pub contact: Arc<contact::Model>,
     /// Who takes everything over, as it was and as it shall be; without one everything is removed.
@@ -43,10 +45,15 @@ impl Departure {
     /// Writes it; the keys of the files that nobody has any more.
     pub async fn write(&self, db: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
         match self {
-            Departure::Contact(departure) => match &departure.heir {
-                Some((before, after)) => merge(db, &departure.contact, before, after).await,
-                None => remove(db, &departure.contact).await,
-            },
+            Departure::Contact(departure) => {
+                if let Some(noted) = &departure.noted {
+                    audit_log::Entity::insert(noted.clone()).exec_without_returning(db).await?;
+                }
+                match &departure.heir {
+                    Some((before, after)) => merge(db, &departure.contact, before, after).await,
+                    None => remove(db, &departure.contact).await,
+                }
+            }
             Departure::Conversation { id } => {
                 remove_conversations(db, conversations().and_where(conversation::Column::Id.eq(*id)).take()).await
             }

@@ -3,21 +3,26 @@ use super::{NewMessage, Record, Row, after_change};
 use crate::catalog::Snapshot;
 use crate::event::{CONTACT_COLUMNS, CONVERSATION_COLUMNS, Changes, ConversationView, Fact, InboxCard, changes};
 use entity::conversation;
+use serde_json::json;
 use std::sync::Arc;
 
 /// Which facts follow from a record, in the order in which they are told.
 pub fn facts(record: &Record, catalog: &Snapshot) -> Vec<Fact> {
     let mut facts = Vec::new();
     let contact = Arc::new(record.contact.after().clone());
-    match &record.contact {
-        Row::Kept(_) => {}
-        Row::New(_) => facts.push(Fact::ContactCreated(contact.clone())),
-        Row::Changed { before, after } => {
-            let changes = changes(before.as_ref(), after, CONTACT_COLUMNS);
-            if !changes.is_empty() {
-                facts.push(Fact::ContactUpdated(contact.clone(), changes));
-            }
+    let mut contact_changes = match &record.contact {
+        Row::Kept(_) => Changes::new(),
+        Row::New(_) => {
+            facts.push(Fact::ContactCreated(contact.clone()));
+            Changes::new()
         }
+        Row::Changed { before, after } => changes(before.as_ref(), after, CONTACT_COLUMNS),
+    };
+    if let Some((before, after)) = record.contact_labels.as_ref().filter(|(before, after)| before != after) {
+        contact_changes.insert("labels".into(), json!([before, after]));
+    }
+    if !contact_changes.is_empty() {
+        facts.push(Fact::ContactUpdated(contact.clone(), contact_changes));
     }
     let (Some(inbox), Some(contact_inbox), Some(conversation)) = (&record.inbox, &record.contact_inbox, &record.conversation) else {
         return facts;

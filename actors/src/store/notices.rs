@@ -3,13 +3,14 @@
 use super::rows::{Ids, insert};
 use crate::catalog::Snapshot;
 use crate::event::{Event, Fact, NotificationView};
+use crate::notice_mail;
 use crate::notices::{Circle, Notice, mentions, notices};
 use crate::participants::Participants;
 use entity::message::MessageType;
 use entity::notification::{self, NotificationType};
-use entity::{mention, participant};
+use entity::{conversation, mention, participant};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, JoinType, QueryFilter, QuerySelect};
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -21,12 +22,14 @@ struct Caused<'a> {
     notice: Notice,
 }
 
-/// Writes them; returns the facts to tell, each with the position of the record that caused it.
+/// Writes them, and mails about them where they lead to the desk's address; returns the facts to tell, each with the position of
+/// the record that caused it.
 pub async fn write(
     db: &impl ConnectionTrait,
     ids: &mut Ids,
     catalog: &Snapshot,
     participants: &Participants,
+    desk_url: Option<&str>,
     events_of: &[Vec<Arc<Event>>],
 ) -> Result<Vec<(usize, Fact)>, DbErr> {
     let caused = caused(db, catalog, participants, events_of).await?;
@@ -45,40 +48,58 @@ pub async fn write(
     let gone = remove_earlier(db, &caused).await?;
     let rows: Vec<notification::Model> = caused.iter().filter_map(|caused| row(ids.notification(), caused)).collect();
     insert::<notification::Entity>(db, rows.clone()).await?;
-    let unread = unread(db, caused.iter().map(|caused| caused.notice.user_id).collect()).await?;
+    let unread = unread(db, catalog, caused.iter().map(|caused| caused.notice.user_id).collect()).await?;
     let unread_of = |row: &notification::Model| unread.get(&(row.user_id, row.account_id)).copied().unwrap_or_default();
     for row in gone {
         let position = caused.iter().find(|caused| caused.notice.user_id == row.user_id).map_or(0, |caused| caused.position);
         facts.push((position, Fact::NotificationDeleted { id: row.id, user_id: row.user_id, unread: unread_of(&row) }));
     }
+    let mut mails = Vec::new();
     for (row, caused) in rows.into_iter().zip(caused) {
         let unread = unread_of(&row);
         if let Some(view) = notification_view(catalog, row, caused.event) {
+            let told = &view.notification;
+            if let Some(url) = desk_url.filter(|_| catalog.wants_mail(told.account_id, told.user_id, told.notification_type)) {
+                mails.push(notice_mail::mail(&view, url));
+            }
             facts.push((caused.position, Fact::NotificationCreated(Box::new(view), unread)));
         }
     }
+    notice_mail::queue(db, mails).await?;
     Ok(facts)
 }
 
-/// How many notifications users have not read, by user and account; snoozed ones do not count.
+/// How many notifications users have not read, by user and account. Snoozed ones do not count, nor those of conversations that
+/// the user may not see any more.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn unread(db: &impl ConnectionTrait, users: HashSet<i64>) -> Result<HashMap<(i64, i64), i64>, DbErr> {
+pub async fn unread(db: &impl ConnectionTrait, catalog: &Snapshot, users: HashSet<i64>) -> Result<HashMap<(i64, i64), i64>, DbErr> {
     use notification::Column as C;
-    let counted: Vec<(i64, i64, i64)> = notification::Entity::find()
+    let about = notification::Entity::belongs_to(conversation::Entity).from(C::ConversationId).to(conversation::Column::Id).into();
+    let counted: Vec<(i64, i64, i64, Option<i64>, i64)> = notification::Entity::find()
         .select_only()
         .columns([C::UserId, C::AccountId])
+        .columns([conversation::Column::InboxId, conversation::Column::TeamId])
         .column_as(C::Id.count(), "unread")
+        .join(JoinType::InnerJoin, about)
         .filter(C::UserId.is_in(users))
         .filter(C::ReadAt.is_null())
         .filter(Condition::any().add(C::SnoozedUntil.is_null()).add(C::SnoozedUntil.lte(entity::now())))
         .group_by(C::UserId)
         .group_by(C::AccountId)
+        .group_by(conversation::Column::InboxId)
+        .group_by(conversation::Column::TeamId)
         .into_tuple()
         .all(db)
         .await?;
-    Ok(counted.into_iter().map(|(user_id, account_id, count)| ((user_id, account_id), count)).collect())
+    let mut unread = HashMap::new();
+    for (user_id, account_id, inbox_id, team_id, count) in counted {
+        if catalog.may_see(user_id, inbox_id, team_id) {
+            *unread.entry((user_id, account_id)).or_default() += count;
+        }
+    }
+    Ok(unread)
 }
 
 async fn caused<'a>(

@@ -1,16 +1,16 @@
 //! The statements of a group, one per table.
-use super::{Attempt, NewMessage, OutgoingChange, Record, Recorded, Row, is_taken_back, waiting};
+use super::{Announcement, Attempt, NewMessage, OutgoingChange, Record, Recorded, Row, is_taken_back, waiting};
 use crate::conversation::rules::labels_of;
 use crate::event::{Event, MessageView};
 use entity::message::MessageStatus;
 use entity::{
-    account, attachment, blob, contact, contact_inbox, conversation, conversation_label, delivery, delivery_attempt, event, id_mark,
-    idempotency_key, message, notification, outgoing,
+    account, announcement, attachment, blob, contact, contact_inbox, contact_label, conversation, conversation_label, delivery,
+    delivery_attempt, event, id_mark, idempotency_key, message, notification, outgoing,
 };
 use sea_orm::sea_query::{Expr, ExprTrait, IntoIden, OnConflict, Query, TableRef, ValueTuple};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Iden, IntoActiveModel, Iterable, ModelTrait,
-    QueryFilter, QuerySelect, QueryTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -353,6 +353,50 @@ pub async fn update_labels<'a>(db: &impl ConnectionTrait, records: impl Iterator
     Ok(())
 }
 
+/// Keeps the labels of contacts.
+pub async fn update_contact_labels<'a>(db: &impl ConnectionTrait, records: impl Iterator<Item = &'a Record>) -> Result<(), DbErr> {
+    use contact_label::Column as C;
+    let mut added = Vec::new();
+    for record in records {
+        let Some((before, after)) = &record.contact_labels else { continue };
+        let contact = record.contact.after();
+        let mut removed = before.difference(after).peekable();
+        if removed.peek().is_some() {
+            let gone = contact_label::Entity::delete_many().filter(C::ContactId.eq(contact.id)).filter(C::Title.is_in(removed));
+            gone.exec(db).await?;
+        }
+        added.extend(after.difference(before).map(|title| contact_label::ActiveModel {
+            id: ActiveValue::NotSet,
+            account_id: ActiveValue::Set(contact.account_id),
+            title: ActiveValue::Set(title.clone()),
+            contact_id: ActiveValue::Set(contact.id),
+        }));
+    }
+    if !added.is_empty() {
+        contact_label::Entity::insert_many(added).exec_without_returning(db).await?;
+    }
+    Ok(())
+}
+
+/// Takes the announcements that wait, oldest first.
+pub async fn take_announcements(db: &impl ConnectionTrait) -> Result<Vec<Announcement>, DbErr> {
+    let waiting = announcement::Entity::find().order_by_asc(announcement::Column::Id).all(db).await?;
+    if !waiting.is_empty() {
+        announcement::Entity::delete_many()
+            .filter(announcement::Column::Id.is_in(waiting.iter().map(|row| row.id)))
+            .exec(db)
+            .await?;
+    }
+    let read = |row: announcement::Model| match serde_json::from_str(&row.payload) {
+        Ok(announcement) => Some(announcement),
+        Err(error) => {
+            tracing::error!(announcement.id = row.id, %error, "what was to be told cannot be read, and is not told");
+            None
+        }
+    };
+    Ok(waiting.into_iter().filter_map(read).collect())
+}
+
 /// Updates contacts: most only in when they were active.
 pub async fn update_contacts<'a>(db: &impl ConnectionTrait, records: impl Iterator<Item = &'a Record>) -> Result<(), DbErr> {
     use contact::Column as C;
@@ -451,7 +495,7 @@ pub async fn insert_events(db: &impl ConnectionTrait, events: &[Arc<Event>], del
         rows.push(event::Model {
             id: event.id,
             account_id: event.account.id,
-            inbox_id: conversation.map(|view| view.inbox.id),
+            inbox_id: event.fact.inbox_id(),
             conversation_id: conversation.map(|view| view.conversation.id),
             kind: event.fact.name().to_owned(),
             payload: serde_json::to_string(event).map_err(|error| DbErr::Custom(format!("an event has no JSON form: {error}")))?,
