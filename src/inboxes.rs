@@ -1,7 +1,11 @@
 //! Writes inboxes: what the API and `konversio.toml` have in common.
-use actors::catalog::{CHANNEL_SETTINGS, Inbox};
+use crate::http::render::blanked;
+use actors::catalog::{CHANNEL_SETTINGS, Inbox, open_settings};
 use actors::channel::ChannelSettings;
+use actors::event::{AccountCard, Fact, InboxCard, InboxView, changes};
+use actors::message::UserCard;
 use actors::secret::{Vault, random_token};
+use actors::store::Announcement;
 use entity::inbox::{self, SenderNameType};
 use entity::inbox_member;
 use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
@@ -116,6 +120,78 @@ pub fn default_working_hours() -> Value {
         }),
     };
     (0..7).map(day).collect()
+}
+
+/// What is told of an inbox beside its name and its channel (contract, section 8).
+const TOLD: &[&str] = &[
+    "allow_messages_after_resolved",
+    "auto_assignment_config",
+    "business_name",
+    "csat_config",
+    "csat_survey_enabled",
+    "enable_auto_assignment",
+    "enable_email_collect",
+    "greeting_enabled",
+    "greeting_message",
+    "lock_to_single_conversation",
+    "out_of_office_message",
+    "sender_name_type",
+    "timezone",
+    "working_hours",
+    "working_hours_enabled",
+];
+
+/// Notes, in the transaction that stores an inbox, that webhooks are told of it; of one that changed only what differs, if
+/// anything of it is told at all.
+///
+/// # Errors
+/// If the settings cannot be opened, or the database fails.
+pub async fn announce(
+    db: &impl ConnectionTrait,
+    vault: &Vault,
+    (account, performer): (AccountCard, Option<UserCard>),
+    before: Option<&inbox::Model>,
+    after: &inbox::Model,
+) -> anyhow::Result<()> {
+    let view = view(vault, after)?;
+    let fact = match before {
+        None => Fact::InboxCreated(view),
+        Some(before) => {
+            let columns: Vec<&str> = TOLD.iter().copied().chain(["name", "channel"]).collect();
+            let changes = changes(&told(&self::view(vault, before)?), &told(&view), &columns);
+            if changes.is_empty() {
+                return Ok(());
+            }
+            Fact::InboxUpdated(view, changes)
+        }
+    };
+    Ok(Announcement { account, performer, fact }.note(db).await?)
+}
+
+fn view(vault: &Vault, row: &inbox::Model) -> anyhow::Result<InboxView> {
+    let settings = open_settings(vault, row)?;
+    let fields = |value: Value| match value {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    let mut channel = fields(blanked(&settings));
+    channel.remove("type");
+    channel.extend([("id".to_owned(), row.id.into()), ("account_id".to_owned(), row.account_id.into())]);
+    if settings.kind() == "api" {
+        channel.insert("identifier".to_owned(), row.identifier.clone().into());
+    }
+    let mut told = fields(serde_json::to_value(row)?);
+    told.retain(|name, _| TOLD.contains(&name.as_str()));
+    let inbox = InboxCard { id: row.id, name: row.name.clone(), channel_type: settings.channel_type().to_owned() };
+    Ok(InboxView { inbox, settings: told, channel })
+}
+
+/// Everything that may differ, by name.
+fn told(view: &InboxView) -> Map<String, Value> {
+    let mut told = view.settings.clone();
+    told.insert("name".to_owned(), view.inbox.name.clone().into());
+    told.insert("channel".to_owned(), Value::Object(view.channel.clone()));
+    told
 }
 
 /// Replaces the members of an inbox.

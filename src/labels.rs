@@ -1,62 +1,68 @@
-//! Renames and removes a label on everything that has it, in a few statements whatever their number.
-//!
-//! Conversation actors keep rows, so whoever calls this has them forget afterwards (`conversation::Forget`); what an actor
-//! commits meanwhile does not bring the old title back, since it writes labels only where it changes them.
-use entity::{contact_label, conversation_label};
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter, Statement};
+//! Renames and removes a label on everything that has it: each conversation and each contact changes as if by itself, so that
+//! everybody hears of it, and many of them hold up nobody. Cut off in between, the same request asked again goes on.
+use crate::http::error::ApiResult;
+use crate::sweep::{AT_ONCE, PAGE, change_all};
+use actors::conversation::rules::{By, Change};
+use actors::message::UserCard;
+use actors::store::StoreError;
+use actors::system::Handles;
+use entity::{account, contact_label, conversation, conversation_label};
+use futures_util::{StreamExt, TryStreamExt};
+use sea_orm::sea_query::Query;
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use std::collections::BTreeSet;
 
 /// Gives the label another title, or takes it off.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn relabel(db: &DatabaseTransaction, account_id: i64, title: &str, renamed: Option<&str>) -> Result<(), DbErr> {
-    let marked = "id IN (SELECT conversation_id FROM conversation_labels WHERE account_id = $1 AND title = $2)";
-    // One that has the new title already only loses the old one.
-    let labels = match (db.get_database_backend(), renamed) {
-        (DbBackend::Postgres, Some(_)) => {
-            "(SELECT COALESCE(jsonb_agg(CASE WHEN label = $2 THEN $3 ELSE label END ORDER BY place), '[]'::jsonb) \
-             FROM jsonb_array_elements_text(labels) WITH ORDINALITY AS entries(label, place) \
-             WHERE NOT (label = $2 AND labels @> jsonb_build_array($3::text)))"
-        }
-        (DbBackend::Postgres, None) => {
-            "(SELECT COALESCE(jsonb_agg(label ORDER BY place), '[]'::jsonb) \
-             FROM jsonb_array_elements_text(labels) WITH ORDINALITY AS entries(label, place) WHERE label <> $2)"
-        }
-        (_, Some(_)) => {
-            "(SELECT json_group_array(CASE WHEN entry.value = $2 THEN $3 ELSE entry.value END) \
-             FROM json_each(conversations.labels) AS entry WHERE NOT (entry.value = $2 \
-             AND EXISTS (SELECT 1 FROM json_each(conversations.labels) AS other WHERE other.value = $3)))"
-        }
-        (_, None) => "(SELECT json_group_array(entry.value) FROM json_each(conversations.labels) AS entry WHERE entry.value <> $2)",
-    };
-    let mut values: Vec<sea_orm::Value> = vec![account_id.into(), title.into()];
-    values.extend(renamed.map(Into::into));
-    let sql = format!("UPDATE conversations SET labels = {labels} WHERE {marked}");
-    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
-    let of_conversations =
-        Condition::all().add(conversation_label::Column::AccountId.eq(account_id)).add(conversation_label::Column::Title.eq(title));
-    let of_contacts = Condition::all().add(contact_label::Column::AccountId.eq(account_id)).add(contact_label::Column::Title.eq(title));
-    match renamed {
-        Some(new) => {
-            // Titles that nobody offers may be set as well: where both are, one goes.
-            for (table, owner) in [("conversation_labels", "conversation_id"), ("contact_labels", "contact_id")] {
-                let sql = format!(
-                    "DELETE FROM {table} WHERE account_id = $1 AND title = $2 \
-                     AND {owner} IN (SELECT {owner} FROM {table} WHERE account_id = $1 AND title = $3)"
-                );
-                let values: Vec<sea_orm::Value> = vec![account_id.into(), title.into(), new.into()];
-                db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+pub async fn relabel(handles: &Handles, account: &account::Model, title: &str, renamed: Option<&str>, by: By) -> ApiResult<()> {
+    let performer = by.user().cloned();
+    let marked = Query::select()
+        .column(conversation_label::Column::ConversationId)
+        .from(conversation_label::Entity)
+        .and_where(conversation_label::Column::AccountId.eq(account.id))
+        .and_where(conversation_label::Column::Title.eq(title))
+        .take();
+    let marked = Condition::all().add(conversation::Column::Id.in_subquery(marked));
+    change_all(handles, marked, by, Change::LabelRenamed { from: title.to_owned(), to: renamed.map(str::to_owned) }).await?;
+    relabel_contacts(handles, account, title, renamed, performer.as_ref()).await
+}
+
+async fn relabel_contacts(
+    handles: &Handles,
+    account: &account::Model,
+    title: &str,
+    renamed: Option<&str>,
+    performer: Option<&UserCard>,
+) -> ApiResult<()> {
+    use contact_label::Column as C;
+    let mut after = 0;
+    loop {
+        let page: Vec<i64> = contact_label::Entity::find()
+            .select_only()
+            .column(C::ContactId)
+            .filter(C::AccountId.eq(account.id))
+            .filter(C::Title.eq(title))
+            .filter(C::ContactId.gt(after))
+            .order_by_asc(C::ContactId)
+            .limit(PAGE)
+            .into_tuple()
+            .all(&handles.db.read)
+            .await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = *last;
+        let changes = page.into_iter().map(|contact_id| async move {
+            let wanted = |before: &BTreeSet<String>| {
+                let kept = before.iter().filter(|label| *label != title).cloned();
+                let new = renamed.filter(|_| before.contains(title)).map(str::to_owned);
+                kept.chain(new).collect()
+            };
+            match handles.contacts.label(account, contact_id, performer.cloned(), wanted).await {
+                Ok(_) | Err(StoreError::Gone) => Ok(()),
+                Err(error) => Err(error),
             }
-            let by_title = conversation_label::Entity::update_many().col_expr(conversation_label::Column::Title, Expr::value(new));
-            by_title.filter(of_conversations).exec(db).await?;
-            let by_title = contact_label::Entity::update_many().col_expr(contact_label::Column::Title, Expr::value(new));
-            by_title.filter(of_contacts).exec(db).await?;
-        }
-        None => {
-            conversation_label::Entity::delete_many().filter(of_conversations).exec(db).await?;
-            contact_label::Entity::delete_many().filter(of_contacts).exec(db).await?;
-        }
+        });
+        futures_util::stream::iter(changes).buffer_unordered(AT_ONCE).try_for_each(async |()| Ok(())).await?;
     }
-    Ok(())
 }

@@ -10,6 +10,7 @@ pub mod reads;
 pub mod reload;
 pub mod removal;
 pub mod settings;
+pub mod sweep;
 pub mod telemetry;
 pub mod tokens;
 pub mod working_hours;

@@ -1,22 +1,18 @@
 //! Creates who may call the API: accounts, users with their access tokens and places, platform apps; and removes places. Used by
 //! the first start, the command line and the API.
-use crate::http::ask::tell;
 use crate::http::error::ApiResult;
 use crate::http::profiles::new_user;
+use crate::sweep::change_all;
 use crate::tokens;
-use actors::conversation::Command;
 use actors::conversation::rules::{By, Change};
-use actors::message::Key;
 use actors::secret::Vault;
 use actors::system::Handles;
 use entity::access_token::OwnerType;
 use entity::account_user::{Availability, Role};
 use entity::conversation::Status;
-use entity::{account, account_user, contact_inbox, conversation, platform_app, user};
-use futures_util::{StreamExt, TryStreamExt};
-use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use entity::{account, account_user, conversation, platform_app, user};
+use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use serde_json::json;
-use std::collections::HashMap;
 
 /// A member to be created.
 pub struct NewMember {
@@ -114,9 +110,6 @@ pub async fn give_place(db: &impl ConnectionTrait, user_id: i64, place: NewPlace
     row.insert(db).await
 }
 
-/// How many conversations are released at once: enough for the writer to commit them in groups.
-const RELEASED_AT_ONCE: usize = 64;
-
 /// Makes the conversations of somebody who has left an account nobody's.
 ///
 /// # Errors
@@ -131,34 +124,9 @@ pub async fn release_conversations(handles: &Handles, account_id: i64, user_id: 
         .all(&handles.db.read)
         .await?;
     let statuses = [Status::Open, Status::Resolved, Status::Pending, Status::Snoozed];
-    let mut after = 0;
-    loop {
-        let page: Vec<(i64, i64, i64)> = conversation::Entity::find()
-            .select_only()
-            .columns([conversation::Column::Id, conversation::Column::InboxId, conversation::Column::ContactInboxId])
-            .filter(conversation::Column::InboxId.is_in(inboxes.clone()))
-            .filter(conversation::Column::Status.is_in(statuses))
-            .filter(conversation::Column::AssigneeId.eq(user_id))
-            .filter(conversation::Column::Id.gt(after))
-            .order_by_asc(conversation::Column::Id)
-            .limit(500)
-            .into_tuple()
-            .all(&handles.db.read)
-            .await?;
-        let Some((last, ..)) = page.last() else { return Ok(()) };
-        after = *last;
-        let identities: Vec<(i64, String)> = contact_inbox::Entity::find()
-            .select_only()
-            .columns([contact_inbox::Column::Id, contact_inbox::Column::SourceId])
-            .filter(contact_inbox::Column::Id.is_in(page.iter().map(|(_, _, identity)| *identity)))
-            .into_tuple()
-            .all(&handles.db.read)
-            .await?;
-        let identities: HashMap<i64, String> = identities.into_iter().collect();
-        let releases = page.into_iter().filter_map(|(conversation_id, inbox_id, identity)| {
-            let key = Key { inbox_id, source_id: identities.get(&identity)?.clone() };
-            Some(tell(handles, key, Command::Change { conversation_id, by: by.clone(), change: Change::Assignee(None) }))
-        });
-        futures_util::stream::iter(releases).buffer_unordered(RELEASED_AT_ONCE).try_for_each(async |_| Ok(())).await?;
-    }
+    let his = Condition::all()
+        .add(conversation::Column::InboxId.is_in(inboxes))
+        .add(conversation::Column::Status.is_in(statuses))
+        .add(conversation::Column::AssigneeId.eq(user_id));
+    change_all(handles, his, by, Change::Assignee(None)).await
 }

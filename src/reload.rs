@@ -3,9 +3,10 @@
 //! SIGHUP and a changed file lead here. An invalid file changes nothing: it is logged with line and key, and the metric
 //! `konversio_config_valid` turns 0.
 use crate::http::fields::email_address;
-use crate::inboxes::{new_row, sealed, set_members};
+use crate::inboxes::{announce, new_row, sealed, set_members};
 use crate::settings::{InboxEntry, Settings};
 use crate::telemetry;
+use actors::event::AccountCard;
 use actors::secret::Vault;
 use actors::supervisor::Reconcile;
 use actors::system::Handles;
@@ -41,6 +42,7 @@ pub async fn reload(handles: &Handles, running: &mut Settings, path: Option<&Pat
 async fn try_reload(handles: &Handles, running: &mut Settings, path: Option<&Path>) -> anyhow::Result<()> {
     let new = Settings::load(path)?;
     apply_inboxes(&handles.db.write, &handles.vault, &new.inboxes).await?;
+    handles.tell_announcements();
     handles.catalog.reload().await?;
     handles.supervisor.send(Reconcile).await?;
     if new.log.filter != running.log.filter {
@@ -84,7 +86,7 @@ pub async fn apply_inboxes(db: &DatabaseConnection, vault: &Vault, entries: &[In
 
 async fn apply_entry(db: &impl ConnectionTrait, vault: &Vault, entry: &InboxEntry) -> anyhow::Result<()> {
     let account = account::Entity::find_by_id(entry.account_id).one(db).await?;
-    anyhow::ensure!(account.is_some(), "account_id: there is no account {}", entry.account_id);
+    let account = account.with_context(|| format!("account_id: there is no account {}", entry.account_id))?;
     let stored = inbox::Entity::find()
         .filter(inbox::Column::AccountId.eq(entry.account_id))
         .filter(inbox::Column::ManagedByFile.eq(&entry.name))
@@ -112,14 +114,12 @@ async fn apply_entry(db: &impl ConnectionTrait, vault: &Vault, entry: &InboxEntr
     row.greeting_message = ActiveValue::Set(Some(entry.greeting_message.clone()).filter(|greeting| !greeting.is_empty()));
     row.enable_auto_assignment = ActiveValue::Set(entry.enable_auto_assignment);
     row.deleted_at = ActiveValue::Set(None);
-    let id = match before {
-        Some(before) => {
-            row.update(db).await?;
-            before.id
-        }
-        None => row.insert(db).await?.id,
+    let stored = match before {
+        Some(_) => row.update(db).await?,
+        None => row.insert(db).await?,
     };
-    set_members(db, id, &members).await?;
+    announce(db, vault, (AccountCard { id: account.id, name: account.name }, None), before.as_ref(), &stored).await?;
+    set_members(db, stored.id, &members).await?;
     Ok(())
 }
 

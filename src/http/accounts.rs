@@ -5,6 +5,7 @@ use super::error::{ApiError, ApiResult};
 use super::{audit, cache_keys, fields, render};
 use actix_web::{HttpResponse, web};
 use actors::system::Handles;
+use actors::webhooks::KEEPS_PENDING;
 use actors::wire::set;
 use entity::{account, account_user};
 use sea_orm::sea_query::Expr;
@@ -40,6 +41,9 @@ pub struct AccountFields {
     auto_resolve_label: Option<Option<String>>,
     #[serde(default, deserialize_with = "fields::flag")]
     audio_transcriptions: Option<bool>,
+    /// A conversation stays with a bot that cannot be reached.
+    #[serde(default, deserialize_with = "fields::flag")]
+    keep_pending_on_bot_failure: Option<bool>,
     #[serde(default, deserialize_with = "fields::nullable_text")]
     #[schema(value_type = Option<String>)]
     industry: Option<Option<String>>,
@@ -132,6 +136,7 @@ fn apply(row: &mut account::ActiveModel, before: &account::Model, fields: Accoun
             ("auto_resolve_message", fields.auto_resolve_message.map(text)),
             ("auto_resolve_ignore_waiting", fields.auto_resolve_ignore_waiting.map(|flag| Some(flag.into()))),
             ("auto_resolve_label", fields.auto_resolve_label.map(text)),
+            (KEEPS_PENDING, fields.keep_pending_on_bot_failure.map(|flag| Some(flag.into()))),
             ("audio_transcriptions", fields.audio_transcriptions.map(|flag| Some(flag.into()))),
         ],
     ));

@@ -28,6 +28,14 @@ where
     }
 }
 
+/// Carries work to its end, also when whoever asked for it hangs up in between.
+///
+/// # Errors
+/// What the work comes to.
+pub async fn finished<T: 'static>(work: impl Future<Output = ApiResult<T>> + 'static) -> ApiResult<T> {
+    actix_web::rt::spawn(work).await.map_err(ApiError::failed)?
+}
+
 /// Has a command carried out in the conversations of a key.
 ///
 /// # Errors

@@ -3,12 +3,14 @@ use super::auth::{Administrator, Agent};
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
 use super::{ask::ask, audit, cache_keys, fields, render, uploads};
-use crate::inboxes::{default_working_hours, is_managed_by_file, new_row, sealed, updated, webhook_url};
+use crate::inboxes::{announce, default_working_hours, is_managed_by_file, new_row, sealed, updated, webhook_url};
 use crate::working_hours;
 use actix_web::{HttpResponse, web};
 use actors::catalog::Inbox;
 use actors::channel::ChannelSettings;
+use actors::event::AccountCard;
 use actors::inbox::Reconnect;
+use actors::message::UserCard;
 use actors::secret::random_token;
 use actors::supervisor::{Find, Reconcile};
 use actors::system::Handles;
@@ -116,7 +118,9 @@ pub async fn create(handles: web::Data<Handles>, administrator: Administrator, b
     }
     let stored = row.insert(&transaction).await?;
     audit::created(&transaction, &agent.author(), ("Inbox", stored.id), &stored).await?;
+    announce(&transaction, &handles.vault, by(&agent), None, &stored).await.map_err(ApiError::failed)?;
     transaction.commit().await?;
+    handles.tell_announcements();
     answer(&handles, &stored).await
 }
 
@@ -303,8 +307,15 @@ async fn store(
     row.updated_at = ActiveValue::Set(entity::now());
     let after = row.update(&transaction).await?;
     audit::updated(&transaction, &agent.author(), ("Inbox", after.id), before, &after).await?;
+    announce(&transaction, &agent.handles().vault, by(agent), Some(before), &after).await.map_err(ApiError::failed)?;
     transaction.commit().await?;
+    agent.handles().tell_announcements();
     Ok(after)
+}
+
+/// In which account, and who.
+fn by(agent: &Agent) -> (AccountCard, Option<UserCard>) {
+    (AccountCard { id: agent.account.id, name: agent.account.name.clone() }, Some(agent.card()))
 }
 
 fn wrong_channel(words: String) -> ApiError {

@@ -2,10 +2,10 @@
 use super::auth::{Administrator, Agent};
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
+use super::ask::finished;
 use super::{audit, cache_keys, fields};
 use crate::labels::relabel;
 use actix_web::{HttpResponse, web};
-use actors::conversation::Forget;
 use actors::system::Handles;
 use entity::label;
 use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, TransactionTrait};
@@ -93,19 +93,26 @@ pub async fn update(
         row.show_on_sidebar = ActiveValue::Set(shown);
     }
     row.updated_at = ActiveValue::Set(entity::now());
-    let transaction = handles.db.write.begin().await?;
-    let after = row.update(&transaction).await?;
-    let is_renamed = after.title != before.title;
-    if is_renamed {
-        relabel(&transaction, agent.account.id, &before.title, Some(&after.title)).await?;
+    let title = row.title.clone().take().filter(|title| *title != before.title);
+    if let Some(title) = &title {
+        let taken = label::Entity::find().filter(label::Column::AccountId.eq(agent.account.id)).filter(label::Column::Title.eq(title));
+        if taken.one(&handles.db.read).await?.is_some() {
+            return Err(ApiError::invalid("title", "Title has already been taken"));
+        }
     }
-    audit::updated(&transaction, &agent.author(), ("Label", after.id), &before, &after).await?;
-    transaction.commit().await?;
-    if is_renamed {
-        let _ = handles.conversations.send(Forget { contact_id: None }).await;
-    }
-    cache_keys::changed(&handles, agent.account.id).await?;
-    Ok(HttpResponse::Ok().json(render(&after)))
+    let after = finished(async move {
+        // The label itself comes last: cut off before, the same request asked again goes on.
+        if let Some(title) = &title {
+            relabel(&handles, &agent.account, &before.title, Some(title), agent.by()).await?;
+        }
+        let transaction = handles.db.write.begin().await?;
+        let after = row.update(&transaction).await?;
+        audit::updated(&transaction, &agent.author(), ("Label", after.id), &before, &after).await?;
+        transaction.commit().await?;
+        cache_keys::changed(&handles, agent.account.id).await?;
+        Ok(after)
+    });
+    Ok(HttpResponse::Ok().json(render(&after.await?)))
 }
 
 /// Removes a label, from conversations and contacts as well.
@@ -113,13 +120,15 @@ pub async fn update(
 pub async fn remove(handles: web::Data<Handles>, administrator: Administrator, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
     let agent = administrator.0;
     let row = of_account(&handles, &agent, path.1).await?;
-    let transaction = handles.db.write.begin().await?;
-    label::Entity::delete_by_id(row.id).exec(&transaction).await?;
-    relabel(&transaction, agent.account.id, &row.title, None).await?;
-    audit::destroyed(&transaction, &agent.author(), ("Label", row.id), &row).await?;
-    transaction.commit().await?;
-    let _ = handles.conversations.send(Forget { contact_id: None }).await;
-    cache_keys::changed(&handles, agent.account.id).await?;
+    finished(async move {
+        relabel(&handles, &agent.account, &row.title, None, agent.by()).await?;
+        let transaction = handles.db.write.begin().await?;
+        label::Entity::delete_by_id(row.id).exec(&transaction).await?;
+        audit::destroyed(&transaction, &agent.author(), ("Label", row.id), &row).await?;
+        transaction.commit().await?;
+        cache_keys::changed(&handles, agent.account.id).await
+    })
+    .await?;
     Ok(HttpResponse::Ok().finish())
 }
 

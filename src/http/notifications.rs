@@ -5,17 +5,17 @@ use super::error::{ApiError, ApiResult};
 use super::{fields, views};
 use crate::reads::Page;
 use actix_web::{HttpResponse, web};
-use actors::event::{AccountCard, Event, Fact, NotificationView};
-use actors::store;
+use actors::event::{AccountCard, Event, Fact};
+use actors::{notice_mail, store};
 use actors::system::Handles;
 use actors::wire::{iso, iso_or_null};
 use chrono::{DateTime, Utc};
-use entity::notification;
+use entity::{conversation, notification};
 use notification::Column;
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, Condition, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    QuerySelect, TransactionTrait,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ pub async fn list(handles: web::Data<Handles>, agent: Agent, query: web::Query<V
     let all = |name: &str| query.iter().filter(move |(given, _)| given == name).map(|(_, value)| value.as_str()).collect::<Vec<_>>();
     let includes = [all("includes[]"), all("includes")].concat();
     let page: u64 = all("page").first().and_then(|page| page.parse().ok()).filter(|page| *page > 0).unwrap_or(1);
-    let mut wanted = of_caller(&agent);
+    let mut wanted = of_caller(&agent).add(is_visible(&agent));
     if !includes.contains(&"read") {
         wanted = wanted.add(Column::ReadAt.is_null());
     }
@@ -49,14 +49,7 @@ pub async fn list(handles: web::Data<Handles>, agent: Agent, query: web::Query<V
         .offset(Page::of(page, PAGE).offset)
         .limit(PAGE);
     let told = views::notifications(&handles, rows.all(db).await?).await?;
-    let catalog = handles.catalog.now();
-    let may_see = |told: &&NotificationView| {
-        let view = &told.conversation;
-        let team = view.conversation.team_id.and_then(|id| catalog.team(id));
-        catalog.inbox(view.inbox.id).is_some_and(|inbox| inbox.is_visible_to(agent.user.row.id))
-            || team.is_some_and(|team| team.members.contains(&agent.user.row.id))
-    };
-    let payload: Vec<Value> = told.iter().filter(may_see).map(|told| handles.wire.notification(told)).collect();
+    let payload: Vec<Value> = told.iter().map(|told| handles.wire.notification(told)).collect();
     let meta = json!({ "unread_count": unread_count, "count": count, "current_page": page });
     Ok(HttpResponse::Ok().json(json!({ "data": { "meta": meta, "payload": payload } })))
 }
@@ -102,9 +95,7 @@ pub async fn snooze(handles: web::Data<Handles>, agent: Agent, path: web::Path<(
 #[utoipa::path(delete, path = "", tag = "Notifications", responses((status = 200, description = "removed"), (status = 404, description = "no such notification")))]
 pub async fn remove(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
     let row = find(&handles, &agent, path.1).await?;
-    notification::Entity::delete_by_id(row.id).exec(&handles.db.write).await?;
-    let unread = unread_of(&handles, &agent).await?;
-    publish(&handles, &agent, Fact::NotificationDeleted { id: row.id, user_id: row.user_id, unread });
+    delete(&handles, &agent, vec![row]).await?;
     Ok(HttpResponse::Ok().finish())
 }
 
@@ -154,8 +145,26 @@ pub async fn destroy_all(handles: web::Data<Handles>, agent: Agent, body: Body<D
         None | Some("" | "all") => of_caller(&agent),
         Some(_) => return Err(ApiError::invalid("type", "type is neither read nor all")),
     };
-    notification::Entity::delete_many().filter(wanted).exec(&handles.db.write).await?;
+    let rows = notification::Entity::find().filter(wanted).order_by_asc(Column::Id).all(&handles.db.read).await?;
+    delete(&handles, &agent, rows).await?;
     Ok(HttpResponse::Ok().finish())
+}
+
+/// So many ids are named in one statement.
+const AT_ONCE: usize = 500;
+
+async fn delete(handles: &Handles, agent: &Agent, rows: Vec<notification::Model>) -> ApiResult<()> {
+    let transaction = handles.db.write.begin().await?;
+    for part in rows.chunks(AT_ONCE) {
+        notification::Entity::delete_many().filter(Column::Id.is_in(part.iter().map(|row| row.id))).exec(&transaction).await?;
+        notice_mail::withdraw(&transaction, agent.user.row.id, part.iter().map(|row| row.conversation_id)).await?;
+    }
+    transaction.commit().await?;
+    let unread = unread_of(handles, agent).await?;
+    for row in latest(&rows) {
+        publish(handles, agent, Fact::NotificationDeleted { id: row.id, user_id: row.user_id, unread });
+    }
+    Ok(())
 }
 
 /// The caller has opened a conversation: what it was told of it is read.
@@ -168,32 +177,43 @@ pub async fn seen(handles: &Handles, agent: &Agent, conversation_id: i64) -> Api
 
 async fn mark_read(handles: &Handles, agent: &Agent, wanted: Condition) -> ApiResult<()> {
     let wanted = wanted.add(Column::ReadAt.is_null());
-    let rows = notification::Entity::find().filter(wanted).all(&handles.db.read).await?;
+    let rows = notification::Entity::find().filter(wanted).order_by_asc(Column::Id).all(&handles.db.read).await?;
     if rows.is_empty() {
         return Ok(());
     }
     let now = entity::now();
-    notification::Entity::update_many()
-        .col_expr(Column::ReadAt, Expr::value(now))
-        .col_expr(Column::UpdatedAt, Expr::value(now))
-        .filter(Column::Id.is_in(rows.iter().map(|row| row.id)))
-        .exec(&handles.db.write)
-        .await?;
-    // Whoever reads a long list at once reads it again; one conversation's is told.
-    if rows.len() <= TOLD_ONE_BY_ONE {
-        let read = rows.into_iter().map(|row| notification::Model { read_at: Some(now), ..row }).collect();
-        tell_updated(handles, agent, read).await?;
+    let transaction = handles.db.write.begin().await?;
+    for part in rows.chunks(AT_ONCE) {
+        notification::Entity::update_many()
+            .col_expr(Column::ReadAt, Expr::value(now))
+            .col_expr(Column::UpdatedAt, Expr::value(now))
+            .filter(Column::Id.is_in(part.iter().map(|row| row.id)))
+            .exec(&transaction)
+            .await?;
+        notice_mail::withdraw(&transaction, agent.user.row.id, part.iter().map(|row| row.conversation_id)).await?;
     }
-    Ok(())
+    transaction.commit().await?;
+    let read = latest(&rows).iter().map(|row| notification::Model { read_at: Some(now), ..row.clone() }).collect();
+    tell_updated(handles, agent, read).await
 }
 
-const TOLD_ONE_BY_ONE: usize = 15;
+/// Those that are told one by one: a socket's mailbox would not hold them all, and whoever has more of them than its dashboard
+/// shows reads the list again.
+fn latest(rows: &[notification::Model]) -> &[notification::Model] {
+    const TOLD: usize = 100;
+    rows.get(rows.len().saturating_sub(TOLD)..).unwrap_or_default()
+}
 
 async fn change(handles: &Handles, agent: &Agent, id: i64, edit: impl FnOnce(&mut notification::ActiveModel)) -> ApiResult<HttpResponse> {
     let mut row = find(handles, agent, id).await?.into_active_model();
     edit(&mut row);
     row.updated_at = ActiveValue::Set(entity::now());
-    let row = row.update(&handles.db.write).await?;
+    let transaction = handles.db.write.begin().await?;
+    let row = row.update(&transaction).await?;
+    if row.read_at.is_some() || row.snoozed_until.is_some() {
+        notice_mail::withdraw(&transaction, row.user_id, std::iter::once(row.conversation_id)).await?;
+    }
+    transaction.commit().await?;
     let answer = raw(&row);
     tell_updated(handles, agent, vec![row]).await?;
     Ok(HttpResponse::Ok().json(answer))
@@ -214,7 +234,7 @@ fn publish(handles: &Handles, agent: &Agent, fact: Fact) {
 
 async fn unread_of(handles: &Handles, agent: &Agent) -> ApiResult<i64> {
     let (user_id, account_id) = (agent.user.row.id, agent.account.id);
-    let unread = store::unread(&handles.db.read, std::iter::once(user_id).collect()).await?;
+    let unread = store::unread(&handles.db.read, &handles.catalog.now(), std::iter::once(user_id).collect()).await?;
     Ok(unread.get(&(user_id, account_id)).copied().unwrap_or_default())
 }
 
@@ -225,6 +245,24 @@ async fn find(handles: &Handles, agent: &Agent, id: i64) -> ApiResult<notificati
 
 fn of_caller(agent: &Agent) -> Condition {
     Condition::all().add(Column::UserId.eq(agent.user.row.id)).add(Column::AccountId.eq(agent.account.id))
+}
+
+/// Of conversations that the caller may see now: by their inbox, or by a team of the caller (contract, section 0, Roles).
+fn is_visible(agent: &Agent) -> Condition {
+    let Some(inboxes) = agent.visible_inboxes() else { return Condition::all() };
+    let (user_id, catalog) = (agent.user.row.id, agent.handles().catalog.now());
+    let teams = catalog.teams_of(agent.account.id).into_iter().filter(|team| team.members.contains(&user_id)).map(|team| team.row.id);
+    let visible = Condition::any().add(conversation::Column::InboxId.is_in(inboxes)).add(conversation::Column::TeamId.is_in(teams));
+    // Looked up one by one: a user has few notifications, an account has many conversations.
+    let about = Query::select()
+        .expr(Expr::val(1))
+        .from(conversation::Entity)
+        .and_where(
+            Expr::col((conversation::Entity, conversation::Column::Id)).equals((notification::Entity, Column::ConversationId)),
+        )
+        .cond_where(visible)
+        .take();
+    Condition::all().add(Expr::exists(about))
 }
 
 fn not_snoozed() -> Condition {

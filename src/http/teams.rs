@@ -2,15 +2,16 @@
 use super::auth::{Administrator, Agent};
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
+use super::ask::finished;
 use super::{audit, cache_keys, fields, render};
+use crate::sweep::change_all;
 use actix_web::{HttpResponse, web};
 use actors::catalog::Team;
-use actors::conversation::Forget;
+use actors::conversation::rules::Change;
 use actors::system::Handles;
 use entity::{conversation, team, team_member};
-use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, TransactionTrait,
+    ActiveModelTrait, ActiveValue, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, TransactionTrait,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -102,19 +103,22 @@ pub async fn update(
 pub async fn remove(handles: web::Data<Handles>, administrator: Administrator, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
     let agent = administrator.0;
     let team = of_account(&handles, &agent, path.1)?;
-    let transaction = handles.db.write.begin().await?;
-    team_member::Entity::delete_many().filter(team_member::Column::TeamId.eq(team.row.id)).exec(&transaction).await?;
-    team::Entity::delete_by_id(team.row.id).exec(&transaction).await?;
-    conversation::Entity::update_many()
-        .col_expr(conversation::Column::TeamId, Expr::value(None::<i64>))
-        .filter(conversation::Column::TeamId.eq(team.row.id))
-        .exec(&transaction)
-        .await?;
-    audit::destroyed(&transaction, &agent.author(), ("Team", team.row.id), &team.row).await?;
-    transaction.commit().await?;
-    let _ = handles.conversations.send(Forget { contact_id: None }).await;
-    handles.catalog.reload().await?;
-    cache_keys::changed(&handles, agent.account.id).await?;
+    finished(async move {
+        let id = team.row.id;
+        let of_team = || Condition::all().add(conversation::Column::TeamId.eq(id));
+        // The team itself comes last: cut off before, the same request asked again goes on.
+        change_all(&handles, of_team(), agent.by(), Change::WithoutTeam(id)).await?;
+        let transaction = handles.db.write.begin().await?;
+        team_member::Entity::delete_many().filter(team_member::Column::TeamId.eq(id)).exec(&transaction).await?;
+        team::Entity::delete_by_id(id).exec(&transaction).await?;
+        audit::destroyed(&transaction, &agent.author(), ("Team", id), &team.row).await?;
+        transaction.commit().await?;
+        handles.catalog.reload().await?;
+        // What was given to it until nobody could name it any more.
+        change_all(&handles, of_team(), agent.by(), Change::WithoutTeam(id)).await?;
+        cache_keys::changed(&handles, agent.account.id).await
+    })
+    .await?;
     Ok(HttpResponse::Ok().finish())
 }
 

@@ -26,6 +26,15 @@ pub enum Change {
     Team(Option<TeamCard>),
     /// The labels it has.
     Labels(LabelEdit),
+    /// A label has another title everywhere, or is gone; the thread says nothing of it.
+    LabelRenamed {
+        /// What it was called.
+        from: String,
+        /// What it is called now; none if it is gone.
+        to: Option<String>,
+    },
+    /// A team is gone; the thread says nothing of it.
+    WithoutTeam(i64),
     /// Its contact is not to trouble anybody any more, or may again; the contact itself is blocked elsewhere.
     Muted(bool),
     /// To this agent if it is nobody's yet.
@@ -155,6 +164,17 @@ pub fn after_change(before: &conversation::Model, change: &Change, by: &By, now:
             said = label_words(&had, &has, who.unwrap_or("The system"));
             after.labels = json!(has);
         }
+        Change::LabelRenamed { from, to } => {
+            let mut has = labels_of(before);
+            let is_there = to.as_ref().is_some_and(|to| has.contains(to));
+            match to {
+                // One that has the new title already only loses the old one.
+                Some(to) if !is_there => has.iter_mut().filter(|title| *title == from).for_each(|title| title.clone_from(to)),
+                _ => has.retain(|title| title != from),
+            }
+            after.labels = json!(has);
+        }
+        Change::WithoutTeam(team_id) => after.team_id = before.team_id.filter(|id| id != team_id),
         Change::Muted(muted) => {
             if *muted {
                 after.status = Status::Resolved;
@@ -321,6 +341,8 @@ mod tests {
         let labelled = conversation::Model { labels: json!(["vip", "new"]), ..conversation(Status::Open) };
         let with_bot = conversation::Model { assignee_agent_bot_id: Some(9), ..conversation(Status::Pending) };
         let edit = |add: &[&str], remove: &[&str]| Change::Labels(LabelEdit::Edit { add: labels(add), remove: labels(remove) });
+        let renamed = |from: &str, to: Option<&str>| Change::LabelRenamed { from: from.into(), to: to.map(Into::into) };
+        let of_team = conversation::Model { team_id: Some(4), ..conversation(Status::Open) };
         let replace = |titles: &[&str]| Change::Labels(LabelEdit::Replace(labels(titles)));
         type Seen = (Status, Option<i64>, Option<i64>, Option<i64>, Value);
         let seen = |row: &conversation::Model| -> Seen {
@@ -372,6 +394,12 @@ mod tests {
                 (Status::Open, None, None, None, json!(["vip", "late"])),
                 Some("Grace added late and removed new"),
             ),
+            (labelled.clone(), renamed("vip", Some("top")), &by, (Status::Open, None, None, None, json!(["top", "new"])), None),
+            (labelled.clone(), renamed("vip", Some("new")), &by, (Status::Open, None, None, None, json!(["new"])), None),
+            (labelled.clone(), renamed("vip", None), &by, (Status::Open, None, None, None, json!(["new"])), None),
+            (labelled.clone(), renamed("gone", Some("back")), &by, (Status::Open, None, None, None, json!(["vip", "new"])), None),
+            (of_team.clone(), Change::WithoutTeam(4), &by, (Status::Open, None, None, None, none.clone()), None),
+            (of_team, Change::WithoutTeam(5), &by, (Status::Open, None, None, Some(4), none.clone()), None),
             (labelled.clone(), replace(&["new", "vip"]), &by, (Status::Open, None, None, None, json!(["vip", "new"])), None),
             (labelled, replace(&[]), &by, (Status::Open, None, None, None, none.clone()), Some("Grace removed vip, new")),
             (
