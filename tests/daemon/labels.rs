@@ -2,7 +2,7 @@
 
 use crate::app;
 use crate::desk::{api_inbox, assert_names, assert_refused, conversation, member};
-use crate::harness::Daemon;
+use crate::harness::{Daemon, Receiver, SOON};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -55,24 +55,12 @@ async fn a_new_title_and_a_removal_reach_everything_that_has_the_label() {
         conversations.push(conversation(&admin, inbox, text).await);
     }
     let id = admin.post(admin.a("/labels"), json!({"title": "old"})).await.expect(200).id("/id");
-    // The first has others around it, the second the new title already, the third is another account's word.
-    for (sqlite, postgres) in [
-        (
-            "UPDATE conversations SET labels = '[\"a\",\"old\",\"b\"]' WHERE display_id = 1",
-            "UPDATE conversations SET labels = '[\"a\",\"old\",\"b\"]'::jsonb WHERE display_id = 1",
-        ),
-        (
-            "UPDATE conversations SET labels = '[\"old\",\"new\"]' WHERE display_id = 2",
-            "UPDATE conversations SET labels = '[\"old\",\"new\"]'::jsonb WHERE display_id = 2",
-        ),
-        (
-            "UPDATE conversations SET labels = '[\"older\"]' WHERE display_id = 3",
-            "UPDATE conversations SET labels = '[\"older\"]'::jsonb WHERE display_id = 3",
-        ),
-        (MARK, MARK),
-        (MARK_CONTACTS, MARK_CONTACTS),
-    ] {
-        app::execute(&daemon, sqlite, postgres).await;
+    let contact = admin.post(admin.a("/contacts"), json!({"name": "Mia"})).await.expect(200).id("/payload/contact/id");
+    let of_contact = admin.a(&format!("/contacts/{contact}/labels"));
+    admin.post(&of_contact, json!({"labels": ["old", "kept"]})).await.expect(200);
+    // The first has others around it, the second the new title already, the third a word that only begins the same.
+    for (number, titles) in conversations.iter().zip([json!(["a", "old", "b"]), json!(["old", "new"]), json!(["older"])]) {
+        app::act(&admin, *number, "labels", json!({"labels": titles})).await.expect(200);
     }
     let labels = async || {
         let mut all = Vec::new();
@@ -81,25 +69,42 @@ async fn a_new_title_and_a_removal_reach_everything_that_has_the_label() {
         }
         Value::Array(all)
     };
-    // Its actor has kept the conversation without labels since before: what it writes takes none away.
-    app::act(&admin, conversations[0], "toggle_status", json!({"status": "resolved"})).await.expect(200);
     assert_eq!(labels().await, json!([["a", "old", "b"], ["old", "new"], ["older"]]));
 
+    let root = app::administrator(&daemon).await;
+    let mut cable = daemon.cable().await;
+    cable.subscribe_agent(&root.pubsub_token, 1, root.id).await;
+    let receiver = Receiver::start().await;
+    let subscriptions = json!(["conversation_updated", "contact_updated"]);
+    admin.post(admin.a("/webhooks"), json!({"url": receiver.url("/hook"), "subscriptions": subscriptions})).await.expect(200);
+    let written = app::messages(&admin, conversations[0]).await.len();
     let path = admin.a(&format!("/labels/{id}"));
     assert_eq!(admin.patch(&path, json!({"title": "New"})).await.expect(200).at("/title"), "new");
     assert_eq!(labels().await, json!([["a", "new", "b"], ["new"], ["older"]]));
-    app::act(&admin, conversations[0], "toggle_status", json!({"status": "open"})).await.expect(200);
+    for (number, titles) in conversations.iter().zip([json!(["a", "new", "b"]), json!(["new"])]) {
+        let told = cable.next_event_where("conversation.updated", SOON, |data| data["id"] == *number).await;
+        assert_eq!((&told["labels"], &told["performer"]["id"]), (&titles, &json!(root.id)));
+    }
+    cable.next_event_where("contact.updated", SOON, |data| data["id"] == contact && data["performer"]["id"] == root.id).await;
+    let told = receiver.wait_until(|one| one.json["event"] == "conversation_updated" && one.json["id"] == conversations[0], SOON).await;
+    let pair = json!([{"label_list": {"previous_value": ["a", "old", "b"], "current_value": ["a", "new", "b"]}}]);
+    assert_eq!(told.json["changed_attributes"], pair);
+    let told = receiver.wait_until(|one| one.json["event"] == "contact_updated", SOON).await;
+    let pair = json!([{"label_list": {"previous_value": ["kept", "old"], "current_value": ["kept", "new"]}}]);
+    assert_eq!((&told.json["id"], &told.json["changed_attributes"]), (&json!(contact), &pair));
+    assert_eq!(app::messages(&admin, conversations[0]).await.len(), written, "the thread says nothing of it");
+    app::act(&admin, conversations[0], "toggle_status", json!({"status": "resolved"})).await.expect(200);
     assert_eq!(labels().await, json!([["a", "new", "b"], ["new"], ["older"]]));
     assert_eq!(app::count(&daemon, "SELECT count(*) FROM conversation_labels WHERE title = 'new'").await, 2);
     assert_eq!(app::count(&daemon, "SELECT count(*) FROM conversation_labels WHERE title = 'old'").await, 0);
-    assert_eq!(app::count(&daemon, "SELECT count(*) FROM contact_labels WHERE title = 'new'").await, 1);
+    assert_eq!(admin.get(&of_contact).await.expect(200).at("/payload"), &json!(["kept", "new"]));
+    assert_names(&admin.post(admin.a("/labels"), json!({"title": "new"})).await, 422, "title");
+    let other = admin.post(admin.a("/labels"), json!({"title": "other"})).await.expect(200).id("/id");
+    assert_names(&admin.patch(admin.a(&format!("/labels/{other}")), json!({"title": "new"})).await, 422, "title");
 
     admin.delete(&path).await.expect(200);
+    cable.next_event_where("conversation.updated", SOON, |data| data["labels"] == json!(["a", "b"])).await;
     assert_eq!(labels().await, json!([["a", "b"], [], ["older"]]));
     assert_eq!(app::count(&daemon, "SELECT count(*) FROM conversation_labels").await, 3);
-    assert_eq!(app::count(&daemon, "SELECT count(*) FROM contact_labels").await, 0);
+    assert_eq!(admin.get(&of_contact).await.expect(200).at("/payload"), &json!(["kept"]));
 }
-
-const MARK: &str = "INSERT INTO conversation_labels (account_id, title, conversation_id) \
-     VALUES (1, 'a', 1), (1, 'old', 1), (1, 'b', 1), (1, 'old', 2), (1, 'new', 2), (1, 'older', 3)";
-const MARK_CONTACTS: &str = "INSERT INTO contact_labels (account_id, title, contact_id) VALUES (1, 'old', 1)";

@@ -156,6 +156,73 @@ async fn agents_hear_what_becomes_of_a_conversation() {
 }
 
 #[tokio::test]
+async fn who_did_it_is_told() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.client();
+    let (root, ada) = (administrator(&daemon).await, agent(&daemon, "Ada").await);
+    let inbox = api_inbox(&admin, json!({"enable_auto_assignment": false})).await;
+    join(&admin, inbox.id, &[&ada]).await;
+    let mut cable = listen(&daemon, &root).await;
+    let client = &ada.client;
+    let made = client.post(client.a("/contacts"), json!({"name": "Mia", "inbox_id": inbox.id})).await.expect(200);
+    let contact = made.id("/payload/contact/id");
+    assert_eq!(cable.next_event("contact.created", SOON).await["performer"]["id"], ada.id);
+    let path = client.a(&format!("/contacts/{contact}"));
+    let picture = reqwest::multipart::Part::bytes(b"\x89PNG\r\n\x1a\n0000".to_vec()).file_name("a.png").mime_str("image/png").unwrap();
+    let form = reqwest::multipart::Form::new().part("avatar", picture);
+    client.patch(&path, json!({"name": "Mia M."})).await.expect(200);
+    client.answer(client.request(reqwest::Method::PATCH, &path).multipart(form)).await.expect(200);
+    client.delete(format!("{path}/avatar")).await.expect(200);
+    client.post(format!("{path}/labels"), json!({"labels": ["vip"]})).await.expect(200);
+    client.post(format!("{path}/labels"), json!({"labels": ["vip"]})).await.expect(200);
+    for what in ["name", "picture", "no picture", "labels"] {
+        let told = cable.next_event("contact.updated", SOON).await;
+        assert_eq!((&told["id"], &told["performer"]["id"]), (&json!(contact), &json!(ada.id)), "{what}");
+    }
+    let own = format!("/public/api/v1/inboxes/{}/contacts", inbox.identifier);
+    daemon.visitor().post(own, json!({"name": "Noa"})).await.expect(200);
+    let told = cable.next_event("contact.created", SOON).await;
+    assert!(told.get("performer").is_none(), "nobody but itself: {told}");
+    let updates = cable.event_names().into_iter().filter(|name| *name == "contact.updated").count();
+    assert_eq!(updates, 4, "the same labels again are no change");
+
+    let id = conversation(&admin, inbox.id, contact).await;
+    let message = say(&admin, id, "hi").await;
+    let at = |of: &str| client.a(&format!("/conversations/{id}/messages/{message}{of}"));
+    client.patch(at(""), json!({"status": "failed", "external_error": "no phone"})).await.expect(200);
+    let failed = cable.next_event_where("message.updated", SOON, |data| data["status"] == "failed").await;
+    assert_eq!(failed["performer"]["id"], ada.id);
+    client.post(at("/retry"), json!({})).await.expect(200);
+    let again = cable.next_event_where("message.updated", SOON, |data| data["status"] == "sent").await;
+    assert_eq!(again["performer"]["id"], ada.id);
+    client.delete(at("")).await.expect(200);
+    let gone = cable.next_event_where("message.updated", SOON, |data| data["content_attributes"]["deleted"] == true).await;
+    assert_eq!(gone["performer"]["id"], ada.id);
+}
+
+#[tokio::test]
+async fn more_than_ten_unread_messages_are_not_told_apart() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.client();
+    let root = administrator(&daemon).await;
+    let inbox = api_inbox(&admin, json!({"enable_auto_assignment": false})).await;
+    let id = talk(&admin, inbox.id, "mia").await;
+    let mut cable = listen(&daemon, &root).await;
+    for number in 0..12 {
+        hear(&admin, id, &number.to_string()).await;
+    }
+    let mut told = Vec::new();
+    for number in 0..12 {
+        let heard = cable.next_event_where("message.created", SOON, |data| data["content"] == number.to_string()).await;
+        told.push(heard["conversation"]["unread_count"].as_i64().unwrap());
+    }
+    assert_eq!(told, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 10]);
+    act(&admin, id, "toggle_priority", json!({"priority": "high"})).await.expect(200);
+    let updated = cable.next_event_where("conversation.updated", SOON, |data| data["priority"] == "high").await;
+    assert_eq!(updated["unread_count"], 10);
+}
+
+#[tokio::test]
 async fn typing_is_told_to_the_others() {
     let daemon = Daemon::start().await;
     let (admin, visitor) = (daemon.client(), daemon.visitor());
@@ -211,6 +278,14 @@ async fn who_comes_and_goes_is_told() {
     cable.next_event_where("presence.update", SOON, |data| data["users"][&ada_id] == "busy").await;
     drop(second);
     cable.next_event_where("presence.update", SOON, |data| data["users"] == json!({root_id.as_str(): "online"})).await;
+    // Who need not be there is listed always, with what it chose.
+    for (choice, shown) in [(json!({"auto_offline": false}), "busy"), (json!({"availability": "offline"}), "offline")] {
+        let mut profile = json!({"account_id": 1});
+        profile.as_object_mut().unwrap().extend(choice.as_object().unwrap().clone());
+        ada.client.post("/api/v1/profile/availability", json!({"profile": profile})).await.expect(200);
+        let users = json!({root_id.as_str(): "online", ada_id.as_str(): shown});
+        cable.next_event_where("presence.update", SOON, |data| data["users"] == users).await;
+    }
 
     let mut of_contact = daemon.cable().await;
     let identifier = of_contact.subscribe_contact(&contact_token(&daemon, &inbox.identifier, "mia").await).await;

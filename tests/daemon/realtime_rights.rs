@@ -59,7 +59,7 @@ async fn who_leaves_the_account_or_changes_the_password_is_cut_at_once() {
     of_root.next_event("contact.created", SOON).await;
     for cable in [&mut of_ada, &mut of_bob, &mut extended] {
         let farewell = cable.next_frame("a farewell", SOON, |frame| frame["type"] == "disconnect").await.json;
-        assert_eq!((&farewell["reason"], &farewell["reconnect"]), (&json!("unauthorized"), &json!(true)));
+        assert_eq!((&farewell["reason"], &farewell["reconnect"]), (&json!("unauthorized"), &json!(false)));
         cable.closed(SOON).await;
         assert!(!cable.event_names().contains(&"contact.created"), "{:?}", cable.event_names());
     }

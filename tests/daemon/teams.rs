@@ -1,7 +1,7 @@
 //! Teams and who belongs to them (contract, section 2, Teams).
 
 use crate::desk::{api_inbox, assert_names, assert_refused, conversation, member};
-use crate::harness::{Client, Daemon};
+use crate::harness::{Client, Daemon, SOON};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -87,10 +87,20 @@ async fn conversations_of_a_team_that_is_removed_go_on() {
     let inbox = api_inbox(&admin, "App").await;
     let number = conversation(&admin, inbox, "Hello").await;
     let team = admin.post(admin.a("/teams"), json!({"name": "sales"})).await.expect(200).id("/id");
-    assert_eq!(team, 1);
-    const GIVE: &str = "UPDATE conversations SET team_id = 1";
-    crate::app::execute(&daemon, GIVE, GIVE).await;
+    let other = admin.post(admin.a("/teams"), json!({"name": "support"})).await.expect(200).id("/id");
+    let elsewhere = conversation(&admin, inbox, "Hello").await;
+    crate::app::act(&admin, number, "assignments", json!({"team_id": team})).await.expect(200);
+    crate::app::act(&admin, elsewhere, "assignments", json!({"team_id": other})).await.expect(200);
+    let root = crate::app::administrator(&daemon).await;
+    let mut cable = daemon.cable().await;
+    cable.subscribe_agent(&root.pubsub_token, 1, root.id).await;
     admin.delete(admin.a(&format!("/teams/{team}"))).await.expect(200);
+    for name in ["team.changed", "conversation.updated"] {
+        let told = cable.next_event(name, SOON).await;
+        assert_eq!((&told["id"], &told["meta"]["team"], &told["performer"]["id"]), (&json!(number), &Value::Null, &json!(root.id)));
+    }
+    assert_eq!(crate::app::show(&admin, elsewhere).await.id("/meta/team/id"), other);
+    admin.delete(admin.a(&format!("/teams/{other}"))).await.expect(200);
     assert_eq!(crate::app::count(&daemon, "SELECT count(*) FROM conversations WHERE team_id IS NOT NULL").await, 0);
     crate::app::act(&admin, number, "toggle_status", json!({"status": "resolved"})).await.expect(200);
     assert_eq!(crate::app::count(&daemon, "SELECT count(*) FROM conversations WHERE team_id IS NOT NULL").await, 0);
