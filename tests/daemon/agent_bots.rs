@@ -204,3 +204,58 @@ async fn people_get_what_a_bot_does_not_take() {
     assert_eq!(tries.len(), 3);
     assert!(tries.iter().all(|one| one.header("x-chatwoot-delivery") == tries[0].header("x-chatwoot-delivery")), "the same delivery");
 }
+
+#[tokio::test]
+async fn a_bot_that_will_not_answer_is_asked_once_and_an_account_may_let_its_conversations_wait() {
+    let ((_daemon, admin, inbox), receiver) = tokio::join!(desk(), Receiver::start());
+    let admin = admin.client;
+    receiver.answer(Reply::status(404));
+    let bot = robot(&admin, json!({"name": "Robo", "outgoing_url": receiver.url("/bot")})).await;
+    employ(&admin, inbox, Some(bot.id)).await;
+    let id = talk(&admin, inbox, "mia").await;
+    hear(&admin, id, "hello?").await;
+    // Sooner than a second try would come.
+    eventually(Duration::from_millis(2500), async || (show(&admin, id).await.str("/status") == "open").then_some(())).await;
+    let tries = |content: &'static str| receiver.received().into_iter().filter(move |one| one.json["content"] == content).count();
+    assert_eq!(tries("hello?"), 1);
+
+    // Whoever is not there at all is not asked again either.
+    let nowhere = Receiver::start().await.url("/gone");
+    admin.patch(admin.a(&format!("/agent_bots/{}", bot.id)), json!({"outgoing_url": nowhere})).await.expect(200);
+    let other = talk(&admin, inbox, "joe").await;
+    hear(&admin, other, "anybody?").await;
+    eventually(Duration::from_millis(2500), async || (show(&admin, other).await.str("/status") == "open").then_some(())).await;
+
+    let keep = admin.patch(admin.a(""), json!({"keep_pending_on_bot_failure": true})).await.expect(200);
+    assert_eq!(keep.at("/settings/keep_pending_on_bot_failure"), true);
+    admin.patch(admin.a(&format!("/agent_bots/{}", bot.id)), json!({"outgoing_url": receiver.url("/bot")})).await.expect(200);
+    let patient = talk(&admin, inbox, "eve").await;
+    hear(&admin, patient, "waiting").await;
+    receiver.wait_until(|one| one.json["content"] == "waiting", SOON).await;
+    hear(&admin, patient, "still waiting").await;
+    // One after the other: what became of the first is known when the second comes.
+    receiver.wait_until(|one| one.json["content"] == "still waiting", SOON).await;
+    assert_eq!(show(&admin, patient).await.str("/status"), "pending");
+}
+
+#[tokio::test]
+async fn a_picture_that_a_bot_does_not_have_any_more_is_gone() {
+    let (_daemon, admin, _) = desk().await;
+    let admin = admin.client;
+    let bot = robot(&admin, json!({"name": "Robo"})).await;
+    let own = admin.a(&format!("/agent_bots/{}", bot.id));
+    let dress = async || {
+        let picture = reqwest::multipart::Part::bytes(b"\x89PNG\r\n\x1a\n0000".to_vec()).file_name("a.png");
+        let form = reqwest::multipart::Form::new().part("avatar", picture);
+        let shown = admin.answer(admin.request(Method::PATCH, &own).multipart(form)).await.expect(200);
+        shown.str("/thumbnail").to_owned()
+    };
+    let (first, second) = (dress().await, dress().await);
+    admin.get(&first).await.expect(404);
+    admin.get(&second).await.expect(200);
+    admin.delete(format!("{own}/avatar")).await.expect(200);
+    admin.get(&second).await.expect(404);
+    let third = dress().await;
+    admin.delete(&own).await.expect(200);
+    admin.get(&third).await.expect(404);
+}

@@ -1,6 +1,8 @@
 //! Webhooks: what is posted to whom and how it is signed, and that nothing is lost on the way.
 
-use crate::app::{act, administrator, agent, api_inbox, conversation, count, customer, hear, hmac_sha256, keys, post, say, talk, words};
+use crate::app::{
+    act, administrator, agent, api_inbox, conversation, count, customer, hear, hmac_sha256, join, keys, messages, post, say, talk, words,
+};
 use crate::harness::{Answer, Client, Daemon, Received, Receiver, Reply, SOON, eventually};
 use base64::Engine;
 use serde_json::{Value, json};
@@ -359,6 +361,101 @@ async fn deliveries_survive_a_crash() {
     let all = BTreeSet::from(["one", "two", "three"].map(str::to_owned));
     assert_eq!((of("/hook").await, of("/inbox").await), (all.clone(), all));
     assert_signed(&receiver.wait_until(|one| one.path == "/hook", SOON).await, &secret);
+}
+
+#[tokio::test]
+async fn texts_come_without_the_editor_s_marks() {
+    let (daemon, receiver) = tokio::join!(Daemon::start(), Receiver::start());
+    let admin = daemon.client();
+    let inbox = api_inbox(&admin, json!({})).await;
+    webhook(&admin, &receiver.url("/hook"), json!({"subscriptions": ["message_created", "conversation_updated"]})).await;
+    let id = talk(&admin, inbox.id, "mia").await;
+    let written = "one\\\ntwo \\* three\n\n";
+    let message = say(&admin, id, written).await;
+    let heard = receiver.wait_until(|one| one.json["id"] == message, SOON).await;
+    assert_eq!(heard.json["content"], "one\ntwo \\* three");
+    assert_eq!(heard.json["conversation"]["messages"][0]["content"], "one\ntwo \\* three");
+    assert_eq!(messages(&admin, id).await.last().unwrap()["content"], written, "what was written stays");
+}
+
+#[tokio::test]
+async fn inboxes_are_told_when_they_are_made_and_changed_without_credentials() {
+    const SECRET: &str = "Never-to-be-told-1";
+    let (daemon, receiver) = tokio::join!(Daemon::start(), Receiver::start());
+    let admin = daemon.client();
+    let events = json!(["inbox_created", "inbox_updated"]);
+    webhook(&admin, &receiver.url("/hook"), json!({"subscriptions": events})).await;
+    let channel = json!({"type": "email", "email": "support@shop.example", "smtp_address": "smtp.shop.example", "smtp_password": SECRET});
+    let made = admin.post(admin.a("/inboxes"), json!({"name": "Mail", "channel": channel})).await.expect(200);
+    let inbox = made.id("/id");
+    let settings = "allow_messages_after_resolved auto_assignment_config business_name csat_config csat_survey_enabled \
+        enable_auto_assignment enable_email_collect greeting_enabled greeting_message lock_to_single_conversation \
+        out_of_office_message sender_name_type timezone working_hours working_hours_enabled channel account event";
+    let created = receiver.wait_until(|one| one.json["event"] == "inbox_created", SOON).await;
+    assert_eq!(keys(&created.json), words(settings), "neither id nor name");
+    assert_eq!(created.json["account"], json!({"id": 1, "name": "Konversio"}));
+    let channel = &created.json["channel"];
+    assert_eq!((&channel["id"], &channel["email"], &channel["smtp_password"]), (&json!(inbox), &json!("support@shop.example"), &json!("********")));
+    assert_eq!(created.json["working_hours"].as_array().unwrap().len(), 7);
+
+    let path = admin.a(&format!("/inboxes/{inbox}"));
+    admin.patch(&path, json!({"name": "Post", "greeting_enabled": true})).await.expect(200);
+    let renamed = receiver.wait_until(|one| one.json["event"] == "inbox_updated", SOON).await;
+    assert_eq!(keys(&renamed.json), words(&format!("{settings} changed_attributes")));
+    let pair = |before: Value, after: Value| json!({"previous_value": before, "current_value": after});
+    let expected = json!([{"greeting_enabled": pair(json!(false), json!(true))}, {"name": pair(json!("Mail"), json!("Post"))}]);
+    assert_eq!(renamed.json["changed_attributes"], expected);
+    admin.patch(&path, json!({"name": "Post"})).await.expect(200);
+    admin.patch(&path, json!({"channel": {"smtp_port": 2525, "smtp_password": format!("{SECRET}2")}})).await.expect(200);
+    let port = receiver.wait_until(|one| one.json["changed_attributes"][0].get("channel").is_some(), SOON).await;
+    assert_eq!(port.json["changed_attributes"][0]["channel"]["current_value"]["smtp_port"], 2525);
+    let told = receiver.received();
+    assert_eq!(told.len(), 3, "what changed nothing is not told: {told:?}");
+    assert!(told.iter().all(|one| !one.text().contains(SECRET)));
+    assert_eq!(count(&daemon, "SELECT COUNT(*) FROM announcements").await, 0, "what was told waits no more");
+}
+
+#[tokio::test]
+async fn who_types_is_told_once_to_those_who_ask_and_stored_for_nobody_else() {
+    let (daemon, receiver) = tokio::join!(Daemon::start(), Receiver::start());
+    let admin = daemon.client();
+    let root = administrator(&daemon).await;
+    let inbox = api_inbox(&admin, json!({"enable_auto_assignment": false})).await;
+    let id = talk(&admin, inbox.id, "mia").await;
+    let stored = "SELECT COUNT(*) FROM events WHERE kind LIKE 'conversation.typing%'";
+    act(&admin, id, "toggle_typing_status", json!({"typing_status": "on"})).await.expect(200);
+    assert_eq!(count(&daemon, stored).await, 0);
+
+    let events = json!(["conversation_typing_on", "conversation_typing_off"]);
+    let (webhook, _) = webhook(&admin, &receiver.url("/hook"), json!({"subscriptions": events})).await;
+    let mut cable = daemon.cable().await;
+    let ada = agent(&daemon, "Ada").await;
+    join(&admin, inbox.id, &[&ada]).await;
+    cable.subscribe_agent(&ada.pubsub_token, 1, ada.id).await;
+    receiver.answer_next(Reply::status(503));
+    act(&admin, id, "toggle_typing_status", json!({"typing_status": "on", "is_private": true})).await.expect(200);
+    let on = receiver.wait_until(|one| one.json["event"] == "conversation_typing_on", SOON).await;
+    assert_eq!(keys(&on.json), words("user conversation is_private event"));
+    assert_eq!((&on.json["user"]["id"], &on.json["user"]["type"], &on.json["is_private"]), (&json!(root.id), &json!("user"), &json!(true)));
+    assert_eq!(keys(&on.json["conversation"]), words(CONVERSATION));
+    cable.next_event("conversation.typing_on", SOON).await;
+    act(&admin, id, "toggle_typing_status", json!({"typing_status": "off"})).await.expect(200);
+    receiver.wait_until(|one| one.json["event"] == "conversation_typing_off", SOON).await;
+    cable.next_event("conversation.typing_off", SOON).await;
+    let done = eventually(SOON, async || {
+        let list = deliveries(&admin, webhook).await.body["payload"].clone();
+        let statuses: Vec<String> = list.as_array()?.iter().map(|one| one["status"].as_str().unwrap().to_owned()).collect();
+        (!statuses.contains(&"queued".to_owned())).then_some(statuses)
+    });
+    assert_eq!(done.await, ["delivered", "failed"], "the moment is over: the first is not tried again");
+
+    // Who was away is not told that somebody typed.
+    let identifier = json!({"channel": "RoomChannel", "pubsub_token": ada.pubsub_token, "account_id": 1, "user_id": ada.id}).to_string();
+    let mut away = daemon.extended_cable().await;
+    let since = i64::try_from(std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap() - 600;
+    away.send_text(&json!({"command": "subscribe", "identifier": identifier, "history": {"since": since}}).to_string()).await;
+    away.next_frame("the end of the history", SOON, |frame| frame["type"] == "confirm_history").await;
+    assert!(!away.event_names().iter().any(|name| name.contains("typing")), "{:?}", away.event_names());
 }
 
 /// Subscribes; the webhook's id and secret.
