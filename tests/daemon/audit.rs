@@ -1,7 +1,7 @@
 //! The audit log: every change of the administration and every sign-in, with who, what and from where, and never a secret.
 
 use crate::desk::{PASSWORD, assert_refused, member};
-use crate::harness::{Client, Daemon, Site};
+use crate::harness::{Client, Daemon, Receiver, SOON, Site};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -90,6 +90,86 @@ async fn every_administrative_change_is_noted() {
     ];
     assert_eq!(noted[..before.len()], before);
     assert_eq!(noted[before.len()..], expected);
+}
+
+#[tokio::test]
+async fn what_agents_bots_and_contacts_are_subject_to_is_noted_as_well() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.client();
+    let (agent, agent_id) = member(&daemon, "agent@example.com", "agent").await;
+    let made = async |path: &str, fields: Value| admin.post(admin.a(path), fields).await.expect(200);
+    let inbox = made("/inboxes", json!({"name": "App", "channel": {"type": "api"}})).await.id("/id");
+    let before = entries(&admin).await.len();
+    let mut expected: Vec<(&str, Value)> = Vec::new();
+
+    let actions = json!([{"action_name": "resolve_conversation", "action_params": []}]);
+    let own = agent.post(agent.a("/macros"), json!({"name": "Close", "actions": actions})).await.expect(200).id("/payload/id");
+    agent.patch(agent.a(&format!("/macros/{own}")), json!({"name": "Done"})).await.expect(200);
+    agent.delete(agent.a(&format!("/macros/{own}"))).await.expect(200);
+    let (mine, theirs) = (json!(admin.get("/api/v1/profile").await.expect(200).id("/id")), json!(agent_id));
+    expected.extend([("create Macro", theirs.clone()), ("update Macro", theirs.clone()), ("destroy Macro", theirs.clone())]);
+
+    let filter = json!({"name": "Mine", "filter_type": "report", "query": {"a": 1}});
+    let filter = agent.post(agent.a("/custom_filters"), filter).await.expect(200).id("/id");
+    agent.patch(agent.a(&format!("/custom_filters/{filter}")), json!({"name": "Yours"})).await.expect(200);
+    agent.delete(agent.a(&format!("/custom_filters/{filter}"))).await.expect(204);
+    let flags = json!({"selected_email_flags": ["email_conversation_mention"]});
+    agent.patch(agent.a("/notification_settings"), flags.clone()).await.expect(200);
+    agent.patch(agent.a("/notification_settings"), flags).await.expect(200);
+    for what in ["create CustomFilter", "update CustomFilter", "destroy CustomFilter", "update NotificationSetting"] {
+        expected.push((what, theirs.clone()));
+    }
+
+    let bot = made("/agent_bots", json!({"name": "Robo"})).await.id("/id");
+    admin.patch(admin.a(&format!("/agent_bots/{bot}")), json!({"description": "answers"})).await.expect(200);
+    admin.patch(admin.a(&format!("/agent_bots/{bot}")), json!({"description": "answers"})).await.expect(200);
+    made(&format!("/agent_bots/{bot}/reset_access_token"), json!({})).await;
+    made(&format!("/agent_bots/{bot}/reset_secret"), json!({})).await;
+    made(&format!("/inboxes/{inbox}/set_agent_bot"), json!({"agent_bot": bot})).await;
+    made(&format!("/inboxes/{inbox}/set_agent_bot"), json!({"agent_bot": bot})).await;
+    admin.delete(admin.a(&format!("/agent_bots/{bot}"))).await.expect(200);
+    for what in ["create AgentBot", "update AgentBot", "update AgentBot", "update AgentBot", "update Inbox", "destroy AgentBot"] {
+        expected.push((what, mine.clone()));
+    }
+
+    admin.patch(admin.a(&format!("/agents/{agent_id}")), json!({"name": "Grace"})).await.expect(200);
+    admin.patch(admin.a(&format!("/agents/{agent_id}")), json!({"name": "Grace", "role": "agent"})).await.expect(200);
+    expected.push(("update User", mine.clone()));
+
+    let mut contacts = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        contacts.push(made("/contacts", json!({"name": name, "email": format!("{name}@private.example")})).await.id("/payload/contact/id"));
+    }
+    admin.delete(admin.a(&format!("/contacts/{}", contacts[0]))).await.expect(200);
+    made("/bulk_actions", json!({"type": "Contact", "action_name": "delete", "ids": [contacts[1]]})).await;
+    made("/actions/contact_merge", json!({"base_contact_id": contacts[2], "mergee_contact_id": contacts[3]})).await;
+    expected.extend(["destroy Contact"; 3].map(|what| (what, mine.clone())));
+    made("/contacts/export", json!({})).await;
+    let part = reqwest::multipart::Part::bytes(b"email\nnew@private.example\n".to_vec()).file_name("a.csv").mime_str("text/csv").unwrap();
+    let form = reqwest::multipart::Form::new().part("import_file", part);
+    admin.post_form(admin.a("/contacts/import"), form).await.expect(200);
+    expected.extend([("create DataExport", mine.clone()), ("create DataImport", mine.clone())]);
+
+    let receiver = Receiver::start().await;
+    let hook = made("/webhooks", json!({"url": receiver.url("/hook"), "subscriptions": ["contact_created"]})).await.id("/payload/webhook/id");
+    made("/contacts", json!({"name": "e"})).await;
+    receiver.wait_for(1, SOON).await;
+    let delivery = admin.get(admin.a(&format!("/webhooks/{hook}/deliveries"))).await.expect(200).id("/payload/0/id");
+    made(&format!("/deliveries/{delivery}/retry"), json!({})).await;
+    expected.extend([("create Webhook", mine.clone()), ("update Delivery", mine)]);
+
+    let mut noted = entries(&admin).await;
+    assert!(!noted.iter().any(|entry| entry.to_string().contains("private.example")), "whoever goes is not kept here");
+    let renamed = noted.iter().find(|entry| entry["auditable_type"] == "User" && entry["action"] == "update").unwrap();
+    assert_eq!(renamed["audited_changes"], json!({"name": ["agent", "Grace"]}));
+    let tokens = noted.iter().find(|entry| entry["audited_changes"].get("access_token").is_some()).unwrap();
+    assert_eq!(tokens["audited_changes"], json!({"access_token": ["********", "********"]}));
+    noted.truncate(noted.len() - before);
+    noted.reverse();
+    let named = |entry: &Value| (format!("{} {}", entry["action"], entry["auditable_type"]).replace('"', ""), entry["user_id"].clone());
+    let noted: Vec<(String, Value)> = noted.iter().map(named).collect();
+    let expected: Vec<(String, Value)> = expected.into_iter().map(|(what, who)| (what.to_owned(), who)).collect();
+    assert_eq!(noted, expected);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::app::{Person, act, administrator, agent, api_inbox, count, hear, join, keys, post, say, talk, words};
 use crate::desk::assert_names;
-use crate::harness::{Answer, Cable, Client, Daemon, SOON};
+use crate::harness::{Answer, Cable, Client, Daemon, SOON, eventually, skipped};
 use serde_json::{Value, json};
 
 struct Desk {
@@ -202,6 +202,146 @@ async fn notifications_are_read_put_off_and_removed() {
     assert_names(&client.post(client.a("/notifications/destroy_all"), json!({"type": "some"})).await, 422, "type");
     client.post(client.a("/notifications/destroy_all"), json!({"type": "all"})).await.expect(200);
     assert_eq!(count(&desk.daemon, "SELECT COUNT(*) FROM notifications").await, 0);
+}
+
+#[tokio::test]
+async fn what_the_reader_may_not_see_any_more_is_neither_listed_nor_counted() {
+    let desk = Desk::open().await;
+    let (admin, client) = (&desk.admin.client, &desk.ann.client);
+    let other = api_inbox(admin, json!({"enable_auto_assignment": false})).await.id;
+    join(admin, other, &[&desk.ann]).await;
+    // The newest page is all of an inbox that Ann has left; one of it came to her team.
+    let mut kept = Vec::new();
+    for number in 0..3 {
+        let id = talk(admin, desk.inbox, &format!("kept-{number}")).await;
+        desk.give(id, &desk.ann).await;
+        kept.push(id);
+    }
+    let mut lost = Vec::new();
+    for number in 0..16 {
+        let id = talk(admin, other, &format!("lost-{number}")).await;
+        desk.give(id, &desk.ann).await;
+        lost.push(id);
+    }
+    assert_eq!(list(&desk.ann, "").await.at("/data/meta/count"), 19);
+    let team = admin.post(admin.a("/teams"), json!({"name": "sales"})).await.expect(200).id("/id");
+    admin.post(admin.a(&format!("/teams/{team}/team_members")), json!({"user_ids": [desk.ann.id]})).await.expect(200);
+    act(admin, lost[0], "assignments", json!({"team_id": team})).await.expect(200);
+    admin.delete_with(admin.a("/inbox_members"), json!({"inbox_id": other, "user_ids": [desk.ann.id]})).await.expect(200);
+    let listed = list(&desk.ann, "").await;
+    assert_eq!(listed.at("/data/meta"), &json!({"unread_count": 4, "count": 4, "current_page": 1}));
+    let shown: Vec<i64> = told(&desk.ann).await.into_iter().map(|(_, id)| id).collect();
+    assert_eq!(shown, [lost[0], kept[2], kept[1], kept[0]]);
+    assert_eq!(list(&desk.ann, "?page=2").await.at("/data/payload"), &json!([]));
+    assert_eq!(unread(client).await, json!(4));
+    let mut cable = desk.listen(&desk.ann).await;
+    hear(admin, kept[0], "hello").await;
+    assert_eq!(cable.next_event("notification.created", SOON).await["unread_count"], 4, "in place of the earlier one");
+}
+
+#[tokio::test]
+async fn a_long_list_that_is_read_or_removed_at_once_is_told() {
+    let desk = Desk::open().await;
+    let (admin, client) = (&desk.admin.client, &desk.ann.client);
+    for number in 0..17 {
+        let id = talk(admin, desk.inbox, &number.to_string()).await;
+        desk.give(id, &desk.ann).await;
+    }
+    let mut cable = desk.listen(&desk.ann).await;
+    client.post(client.a("/notifications/read_all"), json!({})).await.expect(200);
+    let mut read = Vec::new();
+    for _ in 0..17 {
+        let event = cable.next_event("notification.updated", SOON).await;
+        assert!(event["notification"]["read_at"].is_string() && event["unread_count"] == 0, "{event}");
+        read.push(event["notification"]["id"].as_i64().unwrap());
+    }
+    client.post(client.a("/notifications/destroy_all"), json!({"type": "read"})).await.expect(200);
+    let mut removed = Vec::new();
+    for _ in 0..17 {
+        let event = cable.next_event("notification.deleted", SOON).await;
+        removed.push(event["notification"]["id"].as_i64().unwrap());
+    }
+    read.sort_unstable();
+    removed.sort_unstable();
+    read.dedup();
+    assert_eq!((read.len(), &read), (17, &removed));
+}
+
+#[tokio::test]
+async fn a_device_is_kept_and_told_that_nothing_is_pushed() {
+    let daemon = Daemon::start().await;
+    let browser = json!({"subscription_type": "browser_push", "subscription_attributes": {"endpoint": "https://push.example/1"}});
+    let noted = daemon.client().post("/api/v1/notification_subscriptions", browser).await.expect(200);
+    assert_eq!(noted.str("/identifier"), "https://push.example/1");
+    assert!(noted.str("/message").contains("pushes nothing"), "{}", noted.text);
+}
+
+/// A relay over which nothing goes out: nobody listens there.
+const RELAY: &str = "[mail]\nhost = '127.0.0.1'\nport = 9\nsecurity = 'none'\nfrom = 'Desk <desk@support.test>'\n";
+
+#[tokio::test]
+async fn mails_wait_a_moment_one_for_each_conversation_and_go_with_the_notification() {
+    let daemon = Daemon::builder().settings(RELAY).start().await;
+    let admin = administrator(&daemon).await;
+    let ann = agent(&daemon, "ann").await;
+    let bob = agent(&daemon, "bob").await;
+    let inbox = api_inbox(&admin.client, json!({"enable_auto_assignment": false})).await.id;
+    join(&admin.client, inbox, &[&ann, &bob]).await;
+    let desk = Desk { daemon, admin, ann, bob, inbox };
+    let (admin, client) = (&desk.admin.client, &desk.ann.client);
+    let mails = "SELECT COUNT(*) FROM mails";
+    let (first, second) = (talk(admin, inbox, "mia").await, talk(admin, inbox, "joe").await);
+    desk.give(first, &desk.ann).await;
+    desk.give(second, &desk.ann).await;
+    assert_eq!(count(&desk.daemon, mails).await, 2, "an assignment is mailed to those who never chose");
+    hear(admin, first, "hello").await;
+    assert_eq!(count(&desk.daemon, mails).await, 2, "a message is not");
+    act(client, first, "update_last_seen", json!({})).await.expect(200);
+    assert_eq!(count(&desk.daemon, mails).await, 1, "who has read it needs no mail");
+    client.post(client.a("/notifications/destroy_all"), json!({})).await.expect(200);
+    assert_eq!(count(&desk.daemon, mails).await, 0);
+
+    let flags = json!({"selected_email_flags": ["email_assigned_conversation_new_message"]});
+    client.patch(client.a("/notification_settings"), flags).await.expect(200);
+    for content in ["Where is my order?", "Hello?", "Anybody?"] {
+        hear(admin, first, content).await;
+    }
+    desk.give(second, &desk.bob).await;
+    desk.give(second, &desk.ann).await;
+    assert_eq!(count(&desk.daemon, "SELECT COUNT(*) FROM mails WHERE key LIKE 'notification/%'").await, 2, "Ann's burst and Bob's assignment");
+    let link = "SELECT COUNT(*) FROM mails WHERE recipient = 'ann@example.com' AND subject = 'A new message in conversation (#1)' \
+        AND body LIKE '%mia: Where is my order?%/app/accounts/1/conversations/1%' AND due_at > created_at";
+    assert_eq!(count(&desk.daemon, link).await, 1);
+    // One that the relay will never take is in nobody's way.
+    const GIVE_UP: &str = "UPDATE mails SET given_up_at = created_at";
+    crate::app::execute(&desk.daemon, GIVE_UP, GIVE_UP).await;
+    hear(admin, first, "Still there?").await;
+    let fresh = "SELECT COUNT(*) FROM mails WHERE given_up_at IS NULL AND body LIKE '%Still there?%'";
+    assert_eq!(count(&desk.daemon, fresh).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_arrives_once_its_moment_is_over() {
+    let Some(servers) = crate::mail_servers::MailServers::start() else {
+        return skipped("mails of notifications", "needs Dovecot, Exim and openssl, and root's rights to start them");
+    };
+    let relay = format!("[mail]\nhost = '127.0.0.1'\nport = {}\nsecurity = 'none'\nfrom = 'Desk <desk@support.test>'\n", servers.smtp_port);
+    let mut daemon = Daemon::builder().settings(&relay).start().await;
+    let admin = daemon.client();
+    let (_, id) = crate::desk::member(&daemon, "ada@support.test", "agent").await;
+    let inbox = api_inbox(&admin, json!({"enable_auto_assignment": false})).await.id;
+    admin.post(admin.a("/inbox_members"), json!({"inbox_id": inbox, "user_ids": [id]})).await.expect(200);
+    let conversation = talk(&admin, inbox, "mia").await;
+    act(&admin, conversation, "assignments", json!({"assignee_id": id})).await.expect(200);
+    daemon.kill();
+    const AGE: &str = "UPDATE mails SET due_at = created_at";
+    crate::app::execute(&daemon, AGE, AGE).await;
+    daemon.restart().await;
+    let mails = servers.wait_for("ada", |mails| !mails.is_empty());
+    let mail = &mails[0].raw;
+    assert!(mail.contains("Subject: A conversation (#1) was assigned to you"), "{mail}");
+    assert!(mail.contains(&format!("/app/accounts/1/conversations/{conversation}")), "{mail}");
+    eventually(SOON, async || (count(&daemon, "SELECT COUNT(*) FROM mails").await == 0).then_some(())).await;
 }
 
 #[tokio::test]

@@ -259,3 +259,44 @@ async fn rows_of(daemon: &Daemon, account: i64) -> Vec<(String, i64)> {
     }
     found
 }
+
+#[tokio::test]
+async fn what_an_app_does_is_noted_in_the_account_and_in_nobody_s_name() {
+    let (daemon, app, _) = start().await;
+    let account = app.post(p("/accounts"), json!({"name": "Acme"})).await.expect(200).id("/id");
+    let (boss, of_boss) = user(&daemon, &app, "boss@example.com").await;
+    let (ada, _) = user(&daemon, &app, "ada@example.com").await;
+    let members = p(&format!("/accounts/{account}/account_users"));
+    app.post(&members, json!({"user_id": boss, "role": "administrator"})).await.expect(200);
+    app.post(&members, json!({"user_id": ada, "role": "agent"})).await.expect(200);
+    app.post(&members, json!({"user_id": ada, "role": "agent"})).await.expect(200);
+    app.post(&members, json!({"user_id": ada, "role": "administrator"})).await.expect(200);
+    app.patch(p(&format!("/accounts/{account}")), json!({"name": "Acme 2"})).await.expect(200);
+    app.patch(p(&format!("/users/{ada}")), json!({"name": "Ada L.", "password": "Password2!"})).await.expect(200);
+    let bot = app.post(p("/agent_bots"), json!({"name": "Robo", "account_id": account})).await.expect(200).id("/id");
+    app.patch(p(&format!("/agent_bots/{bot}")), json!({"name": "Robbie"})).await.expect(200);
+    app.delete(p(&format!("/agent_bots/{bot}"))).await.expect(200);
+    app.delete(p(&format!("/users/{ada}"))).await.expect(200);
+    let of_boss = of_boss.with_account(account);
+    let log = of_boss.get(of_boss.a("/audit_logs")).await.expect(200);
+    let entries = log.at("/audit_logs").as_array().unwrap();
+    let noted: Vec<String> =
+        entries.iter().rev().map(|entry| format!("{} {}", entry["action"], entry["auditable_type"]).replace('"', "")).collect();
+    let expected = [
+        "create Account",
+        "create AccountUser",
+        "create AccountUser",
+        "update AccountUser",
+        "update Account",
+        "update User",
+        "create AgentBot",
+        "update AgentBot",
+        "destroy AgentBot",
+        "destroy AccountUser",
+    ];
+    assert_eq!(noted, expected);
+    let is_nobody = |entry: &Value| entry["user_id"].is_null() && entry["user_type"].is_null() && entry["username"].is_null();
+    assert!(entries.iter().all(|entry| is_nobody(entry) && entry["remote_address"] == "127.0.0.1"), "{log:?}");
+    let user = entries.iter().find(|entry| entry["auditable_type"] == "User").unwrap();
+    assert_eq!(user["audited_changes"], json!({"name": ["ada", "Ada L."], "password": ["********", "********"]}));
+}
