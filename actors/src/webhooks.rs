@@ -284,9 +284,10 @@ impl Deliveries {
     async fn tell_failure(&self, event: &Event, error: &str) {
         let (Fact::MessageCreated(message, conversation) | Fact::MessageUpdated(message, conversation, _)) = &event.fact else { return };
         let conversation_id = conversation.conversation.id;
-        let account = self.surroundings.catalog.now().account(event.account.id).cloned();
+        let catalog = self.surroundings.catalog.now();
+        let keeps_pending = catalog.account(event.account.id).and_then(|account| account.settings.get(KEEPS_PENDING)?.as_bool());
         let command = match self.endpoint.0 {
-            EndpointKind::AgentBot if account.is_some_and(|account| account.settings.get(KEEPS_PENDING) == Some(&true.into())) => return,
+            EndpointKind::AgentBot if keeps_pending == Some(true) => return,
             EndpointKind::AgentBot => Command::Change { conversation_id, by: By::System, change: Change::WithoutBot },
             EndpointKind::Inbox => Command::Settle {
                 conversation_id,

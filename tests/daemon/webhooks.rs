@@ -458,6 +458,32 @@ async fn who_types_is_told_once_to_those_who_ask_and_stored_for_nobody_else() {
     assert!(!away.event_names().iter().any(|name| name.contains("typing")), "{:?}", away.event_names());
 }
 
+#[tokio::test]
+async fn a_message_whose_change_its_inbox_s_webhook_never_took_has_failed_and_that_is_told_once() {
+    let (daemon, receiver) = tokio::join!(Daemon::start(), Receiver::start());
+    let admin = daemon.client();
+    let inbox = api_inbox(&admin, json!({"channel": {"webhook_url": receiver.url("/inbox")}})).await;
+    let id = talk(&admin, inbox.id, "mia").await;
+    receiver.answer_with(|one| match one.json["event"] == "message_updated" {
+        true => Reply::status(503).header("retry-after", "1"),
+        false => Reply::status(200),
+    });
+    let message = say(&admin, id, "hi").await;
+    receiver.wait_until(|one| one.json["event"] == "message_created", SOON).await;
+    admin.delete(admin.a(&format!("/conversations/{id}/messages/{message}"))).await.expect(200);
+    receiver.wait_until(|one| one.json["event"] == "message_updated", SOON).await;
+    // There is no more trying where there is no webhook.
+    admin.patch(admin.a(&format!("/inboxes/{}", inbox.id)), json!({"channel": {"webhook_url": ""}})).await.expect(200);
+    let failed = eventually(SOON, async || {
+        let message = messages(&admin, id).await.into_iter().find(|one| one["id"] == message)?;
+        (message["status"] == "failed").then_some(message)
+    });
+    let failed = failed.await;
+    assert!(failed["content_attributes"]["external_error"].as_str().unwrap().contains("webhook"), "{failed}");
+    assert_eq!(count(&daemon, "SELECT COUNT(*) FROM events WHERE kind = 'message.updated'").await, 2, "taken back, and failed");
+    assert_eq!(count(&daemon, "SELECT COUNT(*) FROM deliveries WHERE status = 0").await, 0);
+}
+
 /// Subscribes; the webhook's id and secret.
 async fn webhook(client: &Client, url: &str, more: Value) -> (i64, String) {
     let mut fields = json!({"url": url});
