@@ -89,8 +89,13 @@ mod tests {
     fn a_mail_says_what_happened_and_leads_there() {
         let now = entity::now();
         let (mut message, conversation) = view();
-        let user =
-            UserCard { id: 3, name: "Grace".into(), available_name: "Grace".into(), email: "g@example.com".into(), avatar_url: String::new() };
+        let user = UserCard {
+            id: 3,
+            name: "Grace".into(),
+            available_name: "Grace".into(),
+            email: "g@example.com".into(),
+            avatar_url: String::new(),
+        };
         let notification = Model {
             id: 9,
             account_id: 1,

@@ -14,11 +14,8 @@ impl MigrationName for Migration {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let announcements = table("announcements", [big_pk_auto("id")])
-            .col(big_integer("account_id"))
-            .col(text("payload"))
-            .col(time("created_at"))
-            .take();
+        let announcements =
+            table("announcements", [big_pk_auto("id")]).col(big_integer("account_id")).col(text("payload")).col(time("created_at")).take();
         manager.create_table(announcements).await
     }
 }

@@ -93,7 +93,7 @@ pub async fn update(
 /// Removes a bot from the account and its inboxes; what it wrote stays.
 #[utoipa::path(delete, path = "", tag = "Agent bots", responses((status = 200, description = "removed"), (status = 404, description = "no such bot")))]
 pub async fn remove(handles: web::Data<Handles>, administrator: Administrator, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
-    delete(&handles, &own(&handles, &administrator, path.1)?, Some(&administrator.0.author())).await?;
+    delete(&handles, own(&handles, &administrator, path.1)?.as_ref(), Some(&administrator.0.author())).await?;
     Ok(HttpResponse::Ok().finish())
 }
 

@@ -9,7 +9,9 @@ use actix_web::{HttpResponse, web};
 use actors::system::Handles;
 use actors::wire::iso;
 use entity::custom_filter::{ActiveModel, Column, Entity, FilterType, Model};
-use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, ModelTrait, QueryFilter, QueryOrder, TransactionTrait};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, ModelTrait, QueryFilter, QueryOrder, TransactionTrait,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};

@@ -1,8 +1,8 @@
 //! Labels: what an account offers to mark conversations and contacts with.
+use super::ask::finished;
 use super::auth::{Administrator, Agent};
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
-use super::ask::finished;
 use super::{audit, cache_keys, fields};
 use crate::labels::relabel;
 use actix_web::{HttpResponse, web};

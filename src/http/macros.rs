@@ -8,7 +8,9 @@ use actix_web::{HttpResponse, web};
 use actors::system::Handles;
 use actors::wire::set;
 use entity::macros::{self, Visibility};
-use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder, TransactionTrait};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder, TransactionTrait,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;

@@ -6,9 +6,9 @@ use super::{fields, views};
 use crate::reads::Page;
 use actix_web::{HttpResponse, web};
 use actors::event::{AccountCard, Event, Fact};
-use actors::{notice_mail, store};
 use actors::system::Handles;
 use actors::wire::{iso, iso_or_null};
+use actors::{notice_mail, store};
 use chrono::{DateTime, Utc};
 use entity::{conversation, notification};
 use notification::Column;
@@ -257,9 +257,7 @@ fn is_visible(agent: &Agent) -> Condition {
     let about = Query::select()
         .expr(Expr::val(1))
         .from(conversation::Entity)
-        .and_where(
-            Expr::col((conversation::Entity, conversation::Column::Id)).equals((notification::Entity, Column::ConversationId)),
-        )
+        .and_where(Expr::col((conversation::Entity, conversation::Column::Id)).equals((notification::Entity, Column::ConversationId)))
         .cond_where(visible)
         .take();
     Condition::all().add(Expr::exists(about))

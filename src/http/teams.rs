@@ -1,8 +1,8 @@
 //! Teams: groups of agents that conversations are given to.
+use super::ask::finished;
 use super::auth::{Administrator, Agent};
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
-use super::ask::finished;
 use super::{audit, cache_keys, fields, render};
 use crate::sweep::change_all;
 use actix_web::{HttpResponse, web};

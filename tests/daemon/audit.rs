@@ -151,7 +151,8 @@ async fn what_agents_bots_and_contacts_are_subject_to_is_noted_as_well() {
     expected.extend([("create DataExport", mine.clone()), ("create DataImport", mine.clone())]);
 
     let receiver = Receiver::start().await;
-    let hook = made("/webhooks", json!({"url": receiver.url("/hook"), "subscriptions": ["contact_created"]})).await.id("/payload/webhook/id");
+    let hook =
+        made("/webhooks", json!({"url": receiver.url("/hook"), "subscriptions": ["contact_created"]})).await.id("/payload/webhook/id");
     made("/contacts", json!({"name": "e"})).await;
     receiver.wait_for(1, SOON).await;
     let delivery = admin.get(admin.a(&format!("/webhooks/{hook}/deliveries"))).await.expect(200).id("/payload/0/id");

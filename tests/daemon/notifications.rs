@@ -308,7 +308,11 @@ async fn mails_wait_a_moment_one_for_each_conversation_and_go_with_the_notificat
     }
     desk.give(second, &desk.bob).await;
     desk.give(second, &desk.ann).await;
-    assert_eq!(count(&desk.daemon, "SELECT COUNT(*) FROM mails WHERE key LIKE 'notification/%'").await, 2, "Ann's burst and Bob's assignment");
+    assert_eq!(
+        count(&desk.daemon, "SELECT COUNT(*) FROM mails WHERE key LIKE 'notification/%'").await,
+        2,
+        "Ann's burst and Bob's assignment"
+    );
     let link = "SELECT COUNT(*) FROM mails WHERE recipient = 'ann@example.com' AND subject = 'A new message in conversation (#1)' \
         AND body LIKE '%mia: Where is my order?%/app/accounts/1/conversations/1%' AND due_at > created_at";
     assert_eq!(count(&desk.daemon, link).await, 1);

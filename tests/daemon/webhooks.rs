@@ -395,7 +395,10 @@ async fn inboxes_are_told_when_they_are_made_and_changed_without_credentials() {
     assert_eq!(keys(&created.json), words(settings), "neither id nor name");
     assert_eq!(created.json["account"], json!({"id": 1, "name": "Konversio"}));
     let channel = &created.json["channel"];
-    assert_eq!((&channel["id"], &channel["email"], &channel["smtp_password"]), (&json!(inbox), &json!("support@shop.example"), &json!("********")));
+    assert_eq!(
+        (&channel["id"], &channel["email"], &channel["smtp_password"]),
+        (&json!(inbox), &json!("support@shop.example"), &json!("********"))
+    );
     assert_eq!(created.json["working_hours"].as_array().unwrap().len(), 7);
 
     let path = admin.a(&format!("/inboxes/{inbox}"));

@@ -35,13 +35,7 @@ impl Contacts {
     ///
     /// # Errors
     /// [`StoreError::Gone`] if one of both does not exist; [`StoreError::Refused`] if they are the same.
-    pub async fn merge(
-        &self,
-        account: &account::Model,
-        base_id: i64,
-        mergee_id: i64,
-        by: Author,
-    ) -> Result<contact::Model, StoreError> {
+    pub async fn merge(&self, account: &account::Model, base_id: i64, mergee_id: i64, by: Author) -> Result<contact::Model, StoreError> {
         if base_id == mergee_id {
             return Err(StoreError::Refused("a contact cannot be merged into itself".into()));
         }

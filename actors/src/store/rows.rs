@@ -382,10 +382,7 @@ pub async fn update_contact_labels<'a>(db: &impl ConnectionTrait, records: impl 
 pub async fn take_announcements(db: &impl ConnectionTrait) -> Result<Vec<Announcement>, DbErr> {
     let waiting = announcement::Entity::find().order_by_asc(announcement::Column::Id).all(db).await?;
     if !waiting.is_empty() {
-        announcement::Entity::delete_many()
-            .filter(announcement::Column::Id.is_in(waiting.iter().map(|row| row.id)))
-            .exec(db)
-            .await?;
+        announcement::Entity::delete_many().filter(announcement::Column::Id.is_in(waiting.iter().map(|row| row.id))).exec(db).await?;
     }
     let read = |row: announcement::Model| match serde_json::from_str(&row.payload) {
         Ok(announcement) => Some(announcement),
