@@ -9,6 +9,7 @@ pub mod access_token;
 pub mod account;
 pub mod account_user;
 pub mod agent_bot;
+pub mod assignment_policy;
 pub mod attachment;
 pub mod audit_log;
 pub mod blob;
