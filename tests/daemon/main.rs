@@ -8,6 +8,7 @@
 mod harness;
 mod mail_servers;
 
+mod absences;
 mod account;
 mod agent_bots;
 mod agents;
