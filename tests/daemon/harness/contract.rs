@@ -103,7 +103,11 @@ fn complaints(method: &str, path: &str, status: u16, body: &Value) -> Vec<String
     for error in validator.iter_errors(body) {
         let pointer = error.instance_path.to_string();
         let is_named = |names: &str| names.split_whitespace().any(|name| pointer.ends_with(&format!("/{name}")));
-        let is_nullable = error.instance.is_null() && NULLABLE.iter().any(|(part, names)| operation.path.contains(part) && is_named(names));
+        let is_of = |part: &str| match part.strip_suffix('$') {
+            Some(end) => operation.path.ends_with(end),
+            None => operation.path.contains(part),
+        };
+        let is_nullable = error.instance.is_null() && NULLABLE.iter().any(|(part, names)| is_of(part) && is_named(names));
         let is_known = DEVIATIONS.iter().any(|(of_method, of_path, of_pointer, there, _)| {
             (*of_method == "*" || *of_method == method)
                 && (*of_path == "*" || operation.path.ends_with(of_path))

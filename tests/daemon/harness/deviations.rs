@@ -2,7 +2,7 @@
 //! where both differ the contract's text counts.
 
 /// What may be null although the description has no null there, because the contract marks it with `?` (section 2): a part of
-/// the path, and the names there.
+/// the path (`$` is its end), and the names there.
 pub const NULLABLE: &[(&str, &str)] = &[
     // Contacts and messages are part of much else.
     ("/contacts", "email identifier phone_number provider content source_id description outgoing_url"),
@@ -15,7 +15,7 @@ pub const NULLABLE: &[(&str, &str)] = &[
          messaging_service_sid open_hour open_minutes out_of_office_message phone_number provider reply_time selected_feature_flags \
          web_widget_script website_token website_url welcome_tagline welcome_title widget_color description outgoing_url account_id",
     ),
-    ("/accounts/{account_id}", "domain support_email"),
+    ("/accounts/{account_id}$", "domain support_email"),
     ("/platform/api/v1/accounts", "domain support_email"),
     ("/profile", "active_at inviter_id account_id role"),
     ("/platform/api/v1/users", "active_at inviter_id account_id role"),
