@@ -17,6 +17,7 @@ mod api_conversations;
 mod api_messages;
 mod app;
 mod assignment;
+mod assignment_policies;
 mod audit;
 mod bad_bodies;
 mod bad_input;
