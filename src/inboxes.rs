@@ -101,6 +101,7 @@ pub fn new_row(vault: &Vault, account_id: i64, name: &str, settings: &ChannelSet
         sender_name_type: ActiveValue::Set(SenderNameType::Friendly),
         business_name: ActiveValue::Set(None),
         agent_bot_id: ActiveValue::Set(None),
+        assignment_policy_id: ActiveValue::Set(None),
         deleted_at: ActiveValue::Set(None),
         created_at: ActiveValue::Set(now),
         updated_at: ActiveValue::Set(now),

@@ -135,6 +135,7 @@ const OF_ACCOUNT: &[&str] = &[
     "DELETE FROM parked_messages WHERE inbox_id IN (SELECT id FROM inboxes WHERE account_id = {id})",
     "DELETE FROM inbox_members WHERE inbox_id IN (SELECT id FROM inboxes WHERE account_id = {id})",
     "DELETE FROM inboxes WHERE account_id = {id}",
+    "DELETE FROM assignment_policies WHERE account_id = {id}",
     "DELETE FROM team_members WHERE team_id IN (SELECT id FROM teams WHERE account_id = {id})",
     "DELETE FROM teams WHERE account_id = {id}",
     "DELETE FROM labels WHERE account_id = {id}",

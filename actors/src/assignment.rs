@@ -2,8 +2,8 @@
 //!
 //! It looks at state: open conversations without an assignee, oldest first, of inboxes with auto-assignment; online members
 //! below their limit, the one who has waited longest first. So it does not matter why it was woken (a new conversation, an
-//! agent who came or resolved something, a tick), and nobody waits while somebody is free. (Policies, teams and balance
-//! belong here.)
+//! agent who came or resolved something, a tick), and nobody waits while somebody is free. An inbox's policy changes who is
+//! first, and how many an agent is given in a time; only the latter is counted in memory, from each start of the daemon on.
 use crate::catalog::{Catalog, Inbox};
 use crate::conversation::Command;
 use crate::conversation::rules::{By, Change};
@@ -14,13 +14,15 @@ use crate::presence::Presence;
 use crate::wake::Wakes;
 use actix::prelude::*;
 use entity::account_user::Availability;
+use entity::assignment_policy::{AssignmentOrder, ConversationPriority};
 use entity::conversation::Status;
-use entity::{contact_inbox, conversation};
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use entity::{assignment_policy, contact_inbox, conversation};
+use sea_orm::sea_query::NullOrdering;
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const TICK: Duration = Duration::from_secs(10);
 /// How many conversations are looked at in one go.
@@ -60,10 +62,10 @@ impl Actor for AssignmentActor {
         let surroundings = self.surroundings.clone();
         ctx.spawn(
             async move {
-                let mut rotations = HashMap::new();
+                let mut turns = HashMap::new();
                 loop {
                     let _ = tokio::time::timeout(TICK, surroundings.wakes.assignment.notified()).await;
-                    if let Err(error) = assign_all(&surroundings, &mut rotations).await {
+                    if let Err(error) = assign_all(&surroundings, &mut turns).await {
                         tracing::error!(%error, "assigning conversations; tried again soon");
                     }
                 }
@@ -76,29 +78,51 @@ impl Actor for AssignmentActor {
 /// Agents of an inbox; who was given a conversation goes to the end.
 type Rotation = VecDeque<i64>;
 
-async fn assign_all(surroundings: &Surroundings, rotations: &mut HashMap<i64, Rotation>) -> Result<(), DbErr> {
+/// Whose turn it is in an inbox.
+#[derive(Default)]
+struct Turns {
+    rotation: Rotation,
+    /// When agents were given conversations, as long as a policy counts them.
+    given: HashMap<i64, VecDeque<Instant>>,
+}
+
+/// How the conversations of an inbox are given.
+#[derive(Debug, PartialEq)]
+struct Plan {
+    order: AssignmentOrder,
+    priority: ConversationPriority,
+    /// How many open conversations of the inbox an agent may have.
+    open: Option<i64>,
+    /// How many an agent is given in a time.
+    share: Option<(usize, Duration)>,
+}
+
+async fn assign_all(surroundings: &Surroundings, turns: &mut HashMap<i64, Turns>) -> Result<(), DbErr> {
     let catalog = surroundings.catalog.now();
     for inbox in catalog.inboxes().filter(|inbox| inbox.row.enable_auto_assignment && !inbox.members.is_empty()) {
-        assign_inbox(surroundings, inbox, rotations.entry(inbox.row.id).or_default()).await?;
+        let policy = inbox.row.assignment_policy_id.and_then(|id| catalog.assignment_policy(id));
+        let plan = plan(policy.map(Arc::as_ref), &inbox.row.auto_assignment_config);
+        assign_inbox(surroundings, inbox, &plan, turns.entry(inbox.row.id).or_default()).await?;
     }
     Ok(())
 }
 
-async fn assign_inbox(surroundings: &Surroundings, inbox: &Arc<Inbox>, rotation: &mut Rotation) -> Result<(), DbErr> {
+async fn assign_inbox(surroundings: &Surroundings, inbox: &Arc<Inbox>, plan: &Plan, turns: &mut Turns) -> Result<(), DbErr> {
     let is_online = |user: &i64| surroundings.presence.availability(inbox.row.account_id, *user) == Availability::Online;
     let online: Vec<i64> = inbox.members.iter().copied().filter(is_online).collect();
     if online.is_empty() {
         return Ok(());
     }
     let db = &surroundings.db.read;
-    let waiting = conversation::Entity::find()
+    let mut waiting = conversation::Entity::find()
         .filter(conversation::Column::InboxId.eq(inbox.row.id))
         .filter(conversation::Column::Status.eq(Status::Open))
         .filter(conversation::Column::AssigneeId.is_null())
-        .filter(conversation::Column::AssigneeAgentBotId.is_null())
-        .order_by_asc(conversation::Column::Id)
-        .limit(BATCH);
-    let waiting = waiting.all(db).await?;
+        .filter(conversation::Column::AssigneeAgentBotId.is_null());
+    if plan.priority == ConversationPriority::LongestWaiting {
+        waiting = waiting.order_by_with_nulls(conversation::Column::WaitingSince, Order::Asc, NullOrdering::Last);
+    }
+    let waiting = waiting.order_by_asc(conversation::Column::Id).limit(BATCH).all(db).await?;
     if waiting.is_empty() {
         return Ok(());
     }
@@ -114,14 +138,16 @@ async fn assign_inbox(surroundings: &Surroundings, inbox: &Arc<Inbox>, rotation:
         .all(db)
         .await?;
     let mut loads: HashMap<i64, i64> = loads.into_iter().filter_map(|(user, load)| user.map(|user| (user, load))).collect();
-    if rotation.is_empty() {
-        rotation.extend(longest_waiting_first(surroundings, inbox).await?);
+    if turns.rotation.is_empty() {
+        turns.rotation.extend(longest_waiting_first(surroundings, inbox).await?);
     }
-    follow_members(rotation, &inbox.members);
+    turns.follow_members(&inbox.members);
+    turns.forget_before(plan.share.and_then(|(_, window)| Instant::now().checked_sub(window)));
     for conversation in waiting {
-        let Some(agent) = next_agent(rotation, &online, &loads, limit(&inbox.row.auto_assignment_config)) else { break };
+        let Some(agent) = turns.next_agent(plan, &online, &loads) else { break };
         if assign(surroundings, &conversation, agent).await? {
             *loads.entry(agent).or_default() += 1;
+            turns.given.entry(agent).or_default().push_back(Instant::now());
         }
     }
     Ok(())
@@ -159,22 +185,55 @@ async fn assign(surroundings: &Surroundings, conversation: &conversation::Model,
     }
 }
 
-/// The first in the rotation who is online and below the limit; goes to the end of it.
-fn next_agent(rotation: &mut Rotation, online: &[i64], loads: &HashMap<i64, i64>, limit: Option<i64>) -> Option<i64> {
-    let is_free = |agent: &i64| online.contains(agent) && limit.is_none_or(|limit| loads.get(agent).copied().unwrap_or(0) < limit);
-    let position = rotation.iter().position(is_free)?;
-    let agent = rotation.remove(position)?;
-    rotation.push_back(agent);
-    Some(agent)
+impl Turns {
+    /// Who is next of those who are online and below the limits; goes to the end of the rotation.
+    fn next_agent(&mut self, plan: &Plan, online: &[i64], loads: &HashMap<i64, i64>) -> Option<i64> {
+        let load = |agent: &i64| loads.get(agent).copied().unwrap_or(0);
+        let has_share = |agent: &i64| plan.share.is_none_or(|(limit, _)| self.given.get(agent).map_or(0, VecDeque::len) < limit);
+        let is_free = |agent: &i64| online.contains(agent) && plan.open.is_none_or(|limit| load(agent) < limit) && has_share(agent);
+        let mut free = self.rotation.iter().enumerate().filter(|(_, agent)| is_free(agent));
+        let (position, _) = match plan.order {
+            AssignmentOrder::RoundRobin => free.next(),
+            // The first of equals.
+            AssignmentOrder::Balanced => free.min_by_key(|(_, agent)| load(agent)),
+        }?;
+        let agent = self.rotation.remove(position)?;
+        self.rotation.push_back(agent);
+        Some(agent)
+    }
+
+    /// New members come first, since they have waited longest; former ones go.
+    fn follow_members(&mut self, members: &[i64]) {
+        self.rotation.retain(|agent| members.contains(agent));
+        self.given.retain(|agent, _| members.contains(agent));
+        for member in members.iter().rev() {
+            if !self.rotation.contains(member) {
+                self.rotation.push_front(*member);
+            }
+        }
+    }
+
+    /// Forgets what was given before a time; everything where no policy counts.
+    fn forget_before(&mut self, begin: Option<Instant>) {
+        match begin {
+            Some(begin) => self.given.values_mut().for_each(|given| given.retain(|at| *at > begin)),
+            None => self.given.clear(),
+        }
+    }
 }
 
-/// New members come first, since they have waited longest; former ones go.
-fn follow_members(rotation: &mut Rotation, members: &[i64]) {
-    rotation.retain(|agent| members.contains(agent));
-    for member in members.iter().rev() {
-        if !rotation.contains(member) {
-            rotation.push_front(*member);
-        }
+/// What an inbox's policy says, if it has one that is enabled, and its own settings.
+fn plan(policy: Option<&assignment_policy::Model>, config: &Value) -> Plan {
+    let open = limit(config);
+    let Some(policy) = policy.filter(|policy| policy.enabled) else {
+        return Plan { order: AssignmentOrder::RoundRobin, priority: ConversationPriority::EarliestCreated, open, share: None };
+    };
+    let share = (usize::try_from(policy.fair_distribution_limit).ok()).zip(u64::try_from(policy.fair_distribution_window).ok());
+    Plan {
+        order: policy.assignment_order,
+        priority: policy.conversation_priority,
+        open,
+        share: share.map(|(limit, window)| (limit, Duration::from_secs(window))),
     }
 }
 
@@ -189,20 +248,80 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    #[test]
-    fn agents_take_turns_within_their_limit() {
-        let mut rotation = Rotation::new();
-        follow_members(&mut rotation, &[1, 2, 3]);
-        let mut loads = HashMap::new();
+    fn plan_of(order: AssignmentOrder, open: Option<i64>, share: Option<usize>) -> Plan {
+        let share = share.map(|limit| (limit, Duration::from_secs(60)));
+        Plan { order, priority: ConversationPriority::EarliestCreated, open, share }
+    }
+
+    /// Gives conversations until nobody may have one more.
+    fn given(turns: &mut Turns, plan: &Plan, online: &[i64], loads: &mut HashMap<i64, i64>) -> Vec<i64> {
         let mut given = Vec::new();
-        while let Some(agent) = next_agent(&mut rotation, &[1, 3], &loads, Some(2)) {
+        while let Some(agent) = turns.next_agent(plan, online, loads).filter(|_| given.len() < 10) {
             *loads.entry(agent).or_default() += 1;
+            turns.given.entry(agent).or_default().push_back(Instant::now());
             given.push(agent);
         }
-        assert_eq!(given, [1, 3, 1, 3], "the one who is away gets none, and two each is the limit");
-        follow_members(&mut rotation, &[4, 3, 1]);
-        assert_eq!(next_agent(&mut rotation, &[1, 3, 4], &loads, Some(3)), Some(4), "a new member has waited longest");
-        assert_eq!(next_agent(&mut rotation, &[2], &loads, None), None, "a former member gets none");
+        given
+    }
+
+    #[test]
+    fn agents_take_turns_within_their_limit() {
+        let (mut turns, mut loads) = (Turns::default(), HashMap::new());
+        turns.follow_members(&[1, 2, 3]);
+        let two_open = plan_of(AssignmentOrder::RoundRobin, Some(2), None);
+        assert_eq!(given(&mut turns, &two_open, &[1, 3], &mut loads), [1, 3, 1, 3], "the one who is away gets none, and two each");
+        turns.follow_members(&[4, 3, 1]);
+        let three_open = plan_of(AssignmentOrder::RoundRobin, Some(3), None);
+        assert_eq!(turns.next_agent(&three_open, &[1, 3, 4], &loads), Some(4), "a new member has waited longest");
+        let no_limit = plan_of(AssignmentOrder::RoundRobin, None, None);
+        assert_eq!(turns.next_agent(&no_limit, &[2], &loads), None, "a former member gets none");
+    }
+
+    #[test]
+    fn a_balanced_inbox_gives_to_whoever_has_least() {
+        let (mut turns, mut loads) = (Turns::default(), HashMap::from([(1, 3), (2, 1)]));
+        turns.follow_members(&[1, 2, 3]);
+        let balanced = plan_of(AssignmentOrder::Balanced, Some(3), None);
+        assert_eq!(given(&mut turns, &balanced, &[1, 2, 3], &mut loads), [3, 2, 3, 2, 3]);
+    }
+
+    #[test]
+    fn an_agent_has_its_share_of_a_time_and_the_next_one_when_that_is_over() {
+        let (mut turns, mut loads) = (Turns::default(), HashMap::new());
+        turns.follow_members(&[1, 2]);
+        let two_each = plan_of(AssignmentOrder::RoundRobin, None, Some(2));
+        assert_eq!(given(&mut turns, &two_each, &[1, 2], &mut loads), [1, 2, 1, 2]);
+        turns.forget_before(Instant::now().checked_sub(Duration::from_secs(60)));
+        assert_eq!(turns.next_agent(&two_each, &[1, 2], &loads), None);
+        turns.forget_before(Some(Instant::now()));
+        assert_eq!(given(&mut turns, &two_each, &[2], &mut loads), [2, 2]);
+        turns.forget_before(None);
+        assert!(turns.given.is_empty());
+    }
+
+    #[test]
+    fn a_policy_counts_while_it_is_enabled() {
+        let now = entity::now();
+        let policy = assignment_policy::Model {
+            id: 1,
+            account_id: 1,
+            name: "p".into(),
+            description: None,
+            assignment_order: AssignmentOrder::Balanced,
+            conversation_priority: ConversationPriority::LongestWaiting,
+            fair_distribution_limit: 5,
+            fair_distribution_window: 60,
+            enabled: true,
+            created_at: now,
+            updated_at: now,
+        };
+        let config = json!({ "max_assignment_limit": 7 });
+        let followed = plan(Some(&policy), &config);
+        let expected = plan_of(AssignmentOrder::Balanced, Some(7), Some(5));
+        assert_eq!(followed, Plan { priority: ConversationPriority::LongestWaiting, ..expected });
+        let own = plan_of(AssignmentOrder::RoundRobin, Some(7), None);
+        assert_eq!(plan(Some(&assignment_policy::Model { enabled: false, ..policy }), &config), own);
+        assert_eq!(plan(None, &config), own);
     }
 
     #[test]

@@ -15,7 +15,8 @@ use arc_swap::ArcSwap;
 use entity::account_user::{Availability, Role};
 use entity::notification::NotificationType;
 use entity::{
-    access_token, account, account_user, blob, conversation, inbox, inbox_member, notification_setting, team, team_member, user, webhook,
+    access_token, account, account_user, assignment_policy, blob, conversation, inbox, inbox_member, notification_setting, team,
+    team_member, user, webhook,
 };
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::Value;
@@ -105,6 +106,7 @@ pub struct Snapshot {
     inbox_by_identifier: HashMap<String, i64>,
     webhooks: HashMap<i64, Arc<Webhook>>,
     teams: HashMap<i64, Arc<Team>>,
+    assignment_policies: HashMap<i64, Arc<assignment_policy::Model>>,
     programs: Programs,
     notification_settings: HashMap<(i64, i64), notification_setting::Model>,
 }
@@ -297,6 +299,18 @@ impl Snapshot {
         teams
     }
 
+    /// An assignment policy.
+    pub fn assignment_policy(&self, id: i64) -> Option<&Arc<assignment_policy::Model>> {
+        self.assignment_policies.get(&id)
+    }
+
+    /// The assignment policies of an account, by id.
+    pub fn assignment_policies_of(&self, account_id: i64) -> Vec<&Arc<assignment_policy::Model>> {
+        let mut policies: Vec<_> = self.assignment_policies.values().filter(|policy| policy.account_id == account_id).collect();
+        policies.sort_unstable_by_key(|policy| policy.id);
+        policies
+    }
+
     /// Of what a user of an account wants to be told, where anything was chosen.
     pub fn notification_setting(&self, account_id: i64, user_id: i64) -> Option<&notification_setting::Model> {
         self.notification_settings.get(&(account_id, user_id))
@@ -343,6 +357,9 @@ impl Snapshot {
             snapshot.webhooks.insert(row.id, Arc::new(Webhook { row, subscriptions, secret }));
         }
         snapshot.load_teams(db).await?;
+        for row in assignment_policy::Entity::find().all(&db.read).await? {
+            snapshot.assignment_policies.insert(row.id, Arc::new(row));
+        }
         snapshot.programs = Programs::load(db, vault, files).await?;
         for row in notification_setting::Entity::find().all(&db.read).await? {
             snapshot.notification_settings.insert((row.account_id, row.user_id), row);

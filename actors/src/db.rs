@@ -31,9 +31,9 @@ impl Db {
             // The file exists in WAL mode from here on, which a read-only connection could not bring about.
             write.execute_unprepared("PRAGMA journal_mode = WAL").await?;
             let read = Database::connect(sqlite(&format!("{url}?mode=rwc"), read_connections, true)).await?;
-            return Ok(Db { write, read });
+            return Ok(Db { write: telling(write), read: telling(read) });
         }
-        let write = postgres(url, read_connections, &[]).await?;
+        let write = telling(postgres(url, read_connections, &[]).await?);
         Ok(Db { read: write.clone(), write })
     }
 
@@ -51,9 +51,23 @@ impl Db {
             }
             _ => self.write.clone(),
         };
-        writer.set_metric_callback(|_| metrics::counter!("konversio_statements_total").increment(1));
+        writer.set_metric_callback(|info| {
+            metrics::counter!("konversio_statements_total").increment(1);
+            tell(info);
+        });
         Ok(writer)
     }
+}
+
+/// Logs every statement of a connection, for whoever asks for `konversio::statements=trace`.
+fn telling(mut connection: DatabaseConnection) -> DatabaseConnection {
+    connection.set_metric_callback(tell);
+    connection
+}
+
+/// Without its values: those are what people wrote.
+fn tell(info: &sea_orm::metric::Info<'_>) {
+    tracing::trace!(target: "konversio::statements", statement = info.statement.sql, elapsed_us = info.elapsed.as_micros());
 }
 
 /// Held by the connection that writes, for as long as it is open.

@@ -42,6 +42,8 @@ pub struct Model {
     pub business_name: Option<String>,
     /// The bot that answers first, if one does.
     pub agent_bot_id: Option<i64>,
+    /// How its waiting conversations are given to agents; its own settings decide where there is none.
+    pub assignment_policy_id: Option<i64>,
     /// Deleted inboxes stay as rows, since their conversations stay.
     pub deleted_at: Option<DateTimeUtc>,
     pub created_at: DateTimeUtc,

@@ -10,6 +10,7 @@ pub mod account;
 pub mod account_user;
 pub mod agent_bot;
 pub mod announcement;
+pub mod assignment_policy;
 pub mod attachment;
 pub mod audit_log;
 pub mod blob;

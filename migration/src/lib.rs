@@ -10,6 +10,8 @@ mod m20261121_000006_event_log;
 mod m20261121_000007_programs;
 mod m20261121_000008_mails;
 mod m20261121_000013_announcements;
+mod m20261121_000014_assignment_policies;
+mod m20261121_000015_orders;
 
 /// All migrations in order.
 pub struct Migrator;
@@ -25,6 +27,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000006_event_log::Migration),
             Box::new(m20261121_000003_reads::Migration),
             Box::new(m20261121_000013_announcements::Migration),
+            Box::new(m20261121_000014_assignment_policies::Migration),
+            Box::new(m20261121_000015_orders::Migration),
         ]
     }
 }

@@ -38,11 +38,16 @@ const FEATURES: &[&str] = &[
     "labels",
     "canned_responses",
     "custom_attributes",
+    "macros",
     "integrations",
+    "crm",
+    "agent_bots",
     "inbox_view",
     "channel_api",
     "channel_email",
+    "voice_recorder",
     "audit_logs",
+    "assignment_v2",
 ];
 
 /// A signed-in user's own profile.

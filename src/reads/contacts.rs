@@ -26,7 +26,8 @@ impl Sort {
     pub fn named(sort: &str) -> Sort {
         let (name, order) = sort.strip_prefix('-').map_or((sort, Order::Asc), |name| (name, Order::Desc));
         let column = |column: Column| Expr::col((contact::Entity, column));
-        let of_attribute = |name: &str| attribute(Column::AdditionalAttributes, name);
+        // Its name is written out, as in the indexes: a bound value would match none of them.
+        let of_attribute = |name: &str| Expr::col((contact::Entity, Column::AdditionalAttributes)).binary(ARROW, Expr::Constant(name.into()));
         // Nothing comes before everything, on both databases and in both directions.
         let nothing = if order == Order::Asc { NullOrdering::First } else { NullOrdering::Last };
         let (expression, without) = match name {
@@ -44,8 +45,10 @@ impl Sort {
 
 /// An attribute's text; null where it is not set. Both databases read it alike.
 pub(super) fn attribute(column: impl sea_orm::sea_query::IntoColumnRef, name: &str) -> Expr {
-    Expr::col(column).binary(BinOper::Custom("->>"), Expr::val(name))
+    Expr::col(column).binary(ARROW, Expr::val(name))
 }
+
+const ARROW: BinOper = BinOper::Custom("->>");
 
 /// The ids of one page.
 pub fn page(condition: &Condition, order: &Sort, page: Page) -> SelectStatement {

@@ -137,6 +137,21 @@ pub fn counts(condition: &Condition, status: Option<Status>, user_id: i64) -> Se
     select
 }
 
+/// How the open ones stand: how many there are, how many somebody has, and how many nobody attends to; by the values of a
+/// column, which then comes first, or all together.
+pub fn standing(condition: &Condition, by: Option<Column>) -> SelectStatement {
+    let waiting = CaseStatement::new().case(unattended(), 1);
+    let mut select = Query::select();
+    if let Some(column) = by {
+        select.column((conversation::Entity, column)).group_by_col((conversation::Entity, column));
+    }
+    select.expr(Func::count(Expr::val(1)));
+    select.expr(Func::count(Expr::col((conversation::Entity, Column::AssigneeId))));
+    select.expr(Func::count(waiting));
+    select.from(conversation::Entity).cond_where(condition.clone().add(Column::Status.eq(Status::Open)));
+    select
+}
+
 /// Those with any of these labels.
 pub fn labelled(account_id: i64, titles: &[String]) -> Expr {
     let of_titles = conversation_label::Entity::find()

@@ -54,6 +54,30 @@ async fn another_account_has_no_routes_at_all_for_those_who_are_no_members() {
 }
 
 #[tokio::test]
+async fn a_platform_app_reaches_nothing_that_is_another_ones() {
+    let surface = Surface::new().await;
+    let (own, victim) = (&surface.own, &surface.victim);
+    let mut asked = 0;
+    for route in ROUTES.iter().filter(|route| route.audience == Audience::Platform) {
+        let bodies = [json!({}), plausible(own), plausible(victim)];
+        let of_others: Vec<String> = path(route, victim, |name| victim.values(name));
+        // Its own lists, and what it makes, show nothing of others.
+        let paths = if parameters(route).is_empty() { vec![route.path.to_owned()] } else { of_others };
+        for (path, body) in paths.iter().flat_map(|path| bodies.iter().map(move |body| (path, body))) {
+            let answer = ask(&own.platform, route, path, body).await;
+            if !parameters(route).is_empty() {
+                assert_absent(&answer, None);
+            }
+            assert!(answer.status < 500, "{}: {} {}", answer.request, answer.status, answer.text);
+            assert_silent(&answer, victim);
+            asked += 1;
+        }
+    }
+    assert!(asked > 50, "{asked}");
+    assert_untouched(victim, &rows(&surface.daemon).await);
+}
+
+#[tokio::test]
 async fn ids_of_another_account_in_a_body_change_and_show_nothing_of_it() {
     let surface = Surface::new().await;
     let (own, victim) = (&surface.own, &surface.victim);

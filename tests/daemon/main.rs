@@ -8,6 +8,7 @@
 mod harness;
 mod mail_servers;
 
+mod absences;
 mod account;
 mod agent_bots;
 mod agents;
@@ -16,6 +17,7 @@ mod api_conversations;
 mod api_messages;
 mod app;
 mod assignment;
+mod assignment_policies;
 mod audit;
 mod bad_bodies;
 mod bad_input;

@@ -1,193 +1,185 @@
-//! How the databases run the statements of `konversio::reads`: none of the hot paths scans a table, with statistics or without.
+//! How the databases run what the daemon asks them: with 100,000 conversations and 1,000,000 messages, none of its hot paths
+//! scans a table.
 //!
-//! In process, unlike the other tests: the very statements that the handlers run are built and explained on tables made by the
-//! migrations and filled with as many rows as make a planner choose as it does with millions.
+//! Nothing is listed here that the daemon would have to keep to: it is asked everything, logs each statement that it runs, and
+//! SQLite explains those, with statistics and without, since a running daemon's tables have none. PostgreSQL tells the plans
+//! of the statements as it runs them (`auto_explain`).
 
-use crate::harness::Database;
-use entity::conversation::Status;
-use konversio::reads::Page;
-use konversio::reads::contacts::{self, Sort as ContactSort};
-use konversio::reads::conversations::{self, Direction, Scope, Sort};
-use konversio::reads::filter::{Compiler, Table};
-use konversio::reads::search::{self, Wanted};
-use migration::{Migrator, MigratorTrait};
-use sea_orm::sea_query::SelectStatement;
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbBackend};
-use serde_json::{Value, json};
+mod asked;
+mod desk;
 
-#[tokio::test]
-async fn no_list_filter_search_or_count_scans_a_table() {
-    let (database, folder) = (Database::create().await, tempfile::tempdir().unwrap());
-    let url = database.url().map_or_else(|| format!("sqlite://{}", folder.path().join("plans.db").display()), str::to_owned);
-    let db = actors::db::Db::open(&url, 2).await.unwrap();
-    Migrator::up(&db.write, None).await.unwrap();
-    fill(&db.write).await;
-    let backend = db.read.get_database_backend();
-    // SQLite is never told the statistics of a running daemon's tables.
-    if backend == DbBackend::Sqlite {
-        explain_all(&db.read).await;
-    }
-    let analyze = if backend == DbBackend::Postgres { "VACUUM ANALYZE" } else { "ANALYZE" };
-    db.write.execute_unprepared(analyze).await.unwrap();
-    explain_all(&db.read).await;
-    drop(db);
-}
+use crate::harness::{Daemon, Database, skipped};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnection};
+use std::collections::BTreeMap;
 
-async fn explain_all(db: &DatabaseConnection) {
-    let statements = statements(db.get_database_backend());
-    let mut scanning = Vec::new();
-    for (name, select) in &statements {
-        let plan = plan(db, select).await;
-        let scans = |table: &str| {
-            plan.lines().any(|line| {
-                line.trim().starts_with(&format!("SCAN {table} "))
-                    || line.trim() == format!("SCAN {table}")
-                    || line.contains(&format!("SEARCH {table} USING AUTOMATIC"))
-                    || line.contains(&format!("Seq Scan on {table}"))
-            })
-        };
-        if ["conversations", "messages", "contacts"].into_iter().any(scans) {
-            scanning.push(format!("{name}:\n{plan}"));
+/// The tables that grow with every customer and message.
+const LARGE: &[&str] = &[
+    "attachments",
+    "audit_logs",
+    "contact_inboxes",
+    "contact_labels",
+    "contacts",
+    "conversation_labels",
+    "conversations",
+    "mentions",
+    "messages",
+    "notifications",
+    "participants",
+];
+
+/// Scans that cannot be helped: the table, words of the statement, and why.
+const EXCEPTIONS: &[(&str, &str, &str)] = &[];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_list_filter_search_count_or_change_scans_a_table() {
+    let filter = "warn,konversio::statements=trace,sqlx::postgres::notice=info";
+    let mut daemon = Daemon::builder().env("KONVERSIO__LOG__FORMAT", "json").env("KONVERSIO__LOG__FILTER", filter).start().await;
+    let people = asked::set_up(&daemon).await;
+    daemon.terminate().await;
+    desk::fill(daemon.site()).await;
+    let tells = tell_plans(&daemon).await;
+    daemon.restart().await;
+    let mut log = Log { daemon: &daemon, read: daemon.log().len(), told: BTreeMap::new() };
+    asked::everything(&daemon, &people, &mut log).await;
+    let told = log.told;
+    daemon.terminate().await;
+    match daemon.site().database() {
+        Database::Sqlite => {
+            assert!(told.len() > 150, "{} statements", told.len());
+            assert_no_scan("without statistics", &explain(&daemon, &told).await);
+            execute_on_file(&daemon, "ANALYZE").await;
+            assert_no_scan("with statistics", &explain(&daemon, &told).await);
         }
+        Database::Postgres { .. } if tells => {
+            assert!(told.len() > 150, "{} plans", told.len());
+            let plans: Vec<Plan> = told.into_iter().map(|(plan, request)| Plan { request, statement: plan.clone(), plan }).collect();
+            assert_no_scan("on PostgreSQL", &plans);
+        }
+        Database::Postgres { .. } => {}
     }
-    assert!(scanning.is_empty(), "{} of {} statements scan a table:\n{}", scanning.len(), statements.len(), scanning.join("\n"));
 }
 
-async fn plan(db: &DatabaseConnection, select: &SelectStatement) -> String {
-    let (explain, column) = match db.get_database_backend() {
-        DbBackend::Postgres => ("EXPLAIN", 0),
-        _ => ("EXPLAIN QUERY PLAN", 3),
-    };
-    let mut statement = db.get_database_backend().build(select);
-    statement.sql = format!("{explain} {}", statement.sql);
-    let rows = db.query_all_raw(statement).await.unwrap();
-    rows.iter().map(|row| row.try_get_by_index::<String>(column).unwrap()).collect::<Vec<_>>().join("\n")
+/// A statement, which request caused it first, and how it is run.
+struct Plan {
+    request: String,
+    statement: String,
+    plan: String,
 }
 
-fn statements(backend: DbBackend) -> Vec<(String, SelectStatement)> {
-    let mut statements = Vec::new();
-    let mut add = |name: String, select| statements.push((name, select));
-    let administrator = Scope { account_id: 1, inboxes: None };
-    let agent = Scope { account_id: 1, inboxes: Some(vec![1, 3]) };
-    let (first, far) = (Page::of(1, 25), Page::of(100, 25));
-    for (who, scope) in [("administrator", &administrator), ("agent", &agent)] {
-        let filters: Vec<(&str, Condition)> = vec![
-            ("all", scope.condition()),
-            ("mine", scope.condition().add(assignee().eq(1))),
-            ("unassigned", scope.condition().add(assignee().is_null())),
-            ("labels", scope.condition().add(conversations::labelled(1, &["vip".into()]))),
-            ("mentions", scope.condition().add(conversations::mentioning(1, 1))),
-            ("followed", scope.condition().add(conversations::followed(1, 1))),
-            ("unattended", scope.condition().add(conversations::unattended())),
-            ("q", scope.condition().add(search::saying(backend, scope, "refund parcel"))),
-            ("filtered", scope.condition().add(filtered(backend, Table::Conversations))),
-        ];
-        for (filter, condition) in filters {
-            for status in [Some(Status::Open), None] {
-                let name = format!("conversations, {who}, {filter}, {status:?}");
-                add(format!("count of {name}"), conversations::counts(&condition, status, 1));
-                for page in [first, far] {
-                    let sort = Sort::Activity(Direction::Down);
-                    add(format!("{name} from {}", page.offset), conversations::page(&condition, status, sort, page));
-                }
+/// The daemon's log, from where it was last read.
+pub struct Log<'a> {
+    daemon: &'a Daemon,
+    read: usize,
+    // Statement or plan → the request that it was first told of.
+    told: BTreeMap<String, String>,
+}
+
+impl Log<'_> {
+    /// What was told since the last time belongs to a request.
+    pub fn note(&mut self, request: &str) {
+        let log = self.daemon.log();
+        // A line that is being written is read the next time.
+        let end = log.rfind('\n').map_or(self.read, |position| position + 1);
+        let lines = log.get(self.read..end).unwrap_or_default();
+        self.read = end.max(self.read);
+        for line in lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+            let name = match line["target"].as_str() {
+                Some("konversio::statements") if !Database::is_postgres() => "statement",
+                Some("sqlx::postgres::notice") => "message",
+                _ => continue,
+            };
+            if let Some(text) = line[name].as_str() {
+                self.told.entry(without_costs(text)).or_insert_with(|| request.to_owned());
             }
         }
-        for sort in [
-            Sort::Creation(Direction::Up),
-            Sort::Priority(Direction::Down),
-            Sort::PriorityThenAge,
-            Sort::Waiting(Direction::Up),
-            Sort::Unread,
-        ] {
-            add(format!("conversations, {who}, by {sort:?}"), conversations::page(&scope.condition(), Some(Status::Open), sort, first));
-        }
-        for (text, wanted) in [("refund", Wanted::Message), ("refund parcel", Wanted::Both), ("a", Wanted::Message)] {
-            add(format!("messages, {who}, {text}"), search::messages(backend, scope, text, wanted, first).unwrap());
-        }
-        for text in ["customer 77", "77"] {
-            add(format!("search of conversations, {who}, {text}"), search::conversations(backend, scope, text, first));
-        }
     }
-    let known = contacts::known(1);
-    add("count of contacts".into(), contacts::count(&known));
-    add("count of labelled contacts".into(), contacts::count(&known.clone().add(contacts::labelled(1, &["vip".into()]))));
-    for sort in ["name", "-name", "last_activity_at", "-last_activity_at", "created_at", "-created_at"] {
-        add(format!("contacts by {sort}"), contacts::page(&known, &ContactSort::named(sort), first));
-    }
-    for text in ["customer 77", "c7", "x", "mer77@exam"] {
-        add(format!("contacts, {text}"), search::contacts(backend, 1, text));
-    }
-    let found = contacts::of_account(1).add(entity::contact::Column::Id.is_in((1..=100).map(|id| 2 * id)));
-    add("contacts that were found".into(), contacts::page(&found, &ContactSort::named("name"), first));
-    let condition = known.clone().add(filtered(backend, Table::Contacts));
-    add("contacts, filtered".into(), contacts::page(&condition, &ContactSort::named("name"), first));
-    statements
 }
 
-fn assignee() -> sea_orm::sea_query::Expr {
-    sea_orm::sea_query::Expr::col((entity::conversation::Entity, entity::conversation::Column::AssigneeId))
+/// A plan as it is told, without what differs from one time to the next.
+fn without_costs(text: &str) -> String {
+    text.lines().filter(|line| !line.starts_with("duration:")).map(|line| line.split("  (cost=").next().unwrap_or(line)).collect::<Vec<_>>().join("\n")
 }
 
-use sea_orm::sea_query::ExprTrait;
-
-fn filtered(backend: DbBackend, table: Table) -> Condition {
-    let clause = |key: &str, operator: &str, values: Value, then: Value| json!({"attribute_key": key, "filter_operator": operator, "values": values, "query_operator": then});
-    let payload = match table {
-        Table::Conversations => json!([
-            clause("status", "equal_to", json!(["open"]), json!("and")),
-            clause("assignee_id", "is_present", json!([]), json!("or")),
-            clause("labels", "equal_to", json!(["vip"]), json!("and")),
-            clause("inbox_id", "equal_to", json!([3]), json!(null)),
-        ]),
-        Table::Contacts => {
-            json!([clause("name", "contains", json!(["77"]), json!("or")), clause("labels", "equal_to", json!(["vip"]), json!(null)),])
-        }
-    };
-    Compiler { backend, account_id: 1, table, custom: &[], today: "2026-01-31".parse().unwrap() }.compile(&payload).unwrap()
-}
-
-/// 20,000 conversations of 10,000 contacts in two accounts, each with ten messages.
-async fn fill(db: &DatabaseConnection) {
-    let is_postgres = db.get_database_backend() == DbBackend::Postgres;
-    let series = |count: u32| match is_postgres {
-        true => format!("(SELECT i FROM generate_series(1, {count}) AS n(i)) AS n"),
-        false => format!("(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT i FROM n) AS n"),
-    };
-    let (time, uuid, no) = match is_postgres {
-        true => ("timestamptz '2026-01-01' + i * interval '1 second'", "gen_random_uuid()", "false"),
-        false => ("strftime('%Y-%m-%d %H:%M:%S.000000+00:00', 1767225600 + i, 'unixepoch')", "randomblob(16)", "0"),
-    };
-    let (contacts, conversations, messages) = (series(10_000), series(20_000), series(200_000));
-    for statement in [
-        format!(
-            "INSERT INTO contacts (id, account_id, name, email, blocked, additional_attributes, custom_attributes, last_activity_at, created_at, updated_at)
-             SELECT i, 1 + i % 2, 'Customer ' || i, 'customer' || i || '@example.com', {no}, '{{}}', '{{}}', {time}, {time}, {time} FROM {contacts}"
-        ),
-        format!(
-            "INSERT INTO contact_inboxes (id, contact_id, inbox_id, source_id, hmac_verified, pubsub_token, created_at, updated_at)
-             SELECT i, i, 1 + i % 8, 'source' || i, {no}, 'token' || i, {time}, {time} FROM {contacts}"
-        ),
-        format!(
-            "INSERT INTO conversations (id, account_id, display_id, uuid, inbox_id, contact_id, contact_inbox_id, status, priority, assignee_id,
-             labels, unread_count, additional_attributes, custom_attributes, first_reply_created_at, last_activity_at, created_at, updated_at)
-             SELECT i, 1 + (1 + i / 2) % 2, i, {uuid}, 1 + (1 + i / 2) % 8, 1 + i / 2 % 10000, 1 + i / 2 % 10000, (i / 4) % 4, (i / 8) % 4,
-             CASE WHEN i % 3 = 0 THEN 1 + i % 20 END, '[]', i % 5,
-             '{{\"referer\": \"https://example.com/shop/category/product\", \"browser\": {{\"browser_name\": \"Browser\", \"platform_name\": \"System\"}}}}',
-             '{{}}', CASE WHEN i % 20 > 0 THEN {time} END, {time}, {time}, {time}
-             FROM {conversations}"
-        ),
-        format!(
-            "INSERT INTO messages (id, account_id, inbox_id, conversation_id, message_type, content_type, content, private, status,
-             content_attributes, additional_attributes, created_at, updated_at)
-             SELECT i, 1 + (1 + (1 + i % 20000) / 2) % 2, 1 + (1 + (1 + i % 20000) / 2) % 8, 1 + i % 20000, i % 3, 'text',
-             'message ' || i || ' about a ' || CASE WHEN i % 50 = 0 THEN 'refund' ELSE 'thing' END || ' and parcel ' || (i % 1000), {no}, 0,
-             '{{}}', '{{}}', {time}, {time} FROM {messages}"
-        ),
-        format!("INSERT INTO conversation_labels (account_id, title, conversation_id) SELECT 1, 'vip', 40 * i FROM {}", series(100)),
-        format!("INSERT INTO contact_labels (account_id, title, contact_id) SELECT 1, 'vip', 40 * i FROM {}", series(100)),
-        format!("INSERT INTO mentions (account_id, conversation_id, user_id, mentioned_at) SELECT 1, 40 * i, 1, {time} FROM {}", series(100)),
-        format!("INSERT INTO participants (account_id, conversation_id, user_id, created_at) SELECT 1, 40 * i, 1, {time} FROM {}", series(100)),
+/// Has PostgreSQL tell every plan to whoever asked; whether it may be told to.
+async fn tell_plans(daemon: &Daemon) -> bool {
+    let Database::Postgres { name, url, .. } = daemon.site().database() else { return true };
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    for (setting, value) in [
+        ("session_preload_libraries", "auto_explain"),
+        ("auto_explain.log_min_duration", "0"),
+        ("auto_explain.log_level", "notice"),
+        ("auto_explain.log_nested_statements", "on"),
     ] {
-        db.execute_unprepared(&statement).await.unwrap();
+        if let Err(error) = connection.execute(AssertSqlSafe(format!("ALTER DATABASE {name} SET {setting} = '{value}'"))).await {
+            skipped("plans of PostgreSQL", &format!("this user cannot have them told: {error}"));
+            return false;
+        }
+    }
+    true
+}
+
+/// How SQLite runs the statements that were logged.
+async fn explain(daemon: &Daemon, told: &BTreeMap<String, String>) -> Vec<Plan> {
+    let mut connection = desk::open(daemon.site()).await;
+    let mut plans = Vec::new();
+    for (statement, request) in told {
+        // What is no query (`BEGIN`) has no plan.
+        let Ok(rows) = connection.fetch_all(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"))).await else { continue };
+        let plan = rows.iter().map(|row| row.get::<String, _>(3)).collect::<Vec<_>>().join("\n");
+        plans.push(Plan { request: request.clone(), statement: statement.clone(), plan });
+    }
+    plans
+}
+
+async fn execute_on_file(daemon: &Daemon, statement: &'static str) {
+    let mut connection: SqliteConnection = desk::open(daemon.site()).await;
+    connection.execute(statement).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[track_caller]
+fn assert_no_scan(how: &str, plans: &[Plan]) {
+    let mut scanning = Vec::new();
+    for Plan { request, statement, plan } in plans {
+        let tables = plan.lines().filter_map(|line| scanned(line, statement));
+        let is_known = |table: &str| EXCEPTIONS.iter().any(|(of, words, _)| *of == table && statement.contains(words));
+        let tables: Vec<&str> = tables.filter(|table| !is_known(table)).collect();
+        if !tables.is_empty() {
+            let said = if plan == statement { String::new() } else { format!("{statement}\n") };
+            scanning.push(format!("{request} scans {}:\n{said}{plan}\n", tables.join(", ")));
+        }
+    }
+    assert!(scanning.is_empty(), "{how}, {} of {} statements scan a table:\n{}", scanning.len(), plans.len(), scanning.join("\n"));
+}
+
+/// The large table that a line of a plan reads from one end to the other.
+fn scanned(line: &str, statement: &str) -> Option<&'static str> {
+    let line = line.trim();
+    let name = match line.split_once("Seq Scan on ") {
+        Some((_, rest)) => rest,
+        None if line.contains(" USING AUTOMATIC ") => line.strip_prefix("SEARCH ")?,
+        None => line.strip_prefix("SCAN ")?,
+    };
+    let name = name.split_whitespace().next()?;
+    let is_named = |table: &&str| *table == name || statement.contains(&format!("{table} {name} ")) || statement.contains(&format!("\"{table}\" AS \"{name}\""));
+    LARGE.iter().find(|table| is_named(table)).copied()
+}
+
+#[test]
+fn scans_are_found_in_plans_of_both_databases() {
+    for (line, statement, expected) in [
+        ("SCAN messages", "", Some("messages")),
+        ("`--SCAN messages", "", None),
+        ("SCAN contacts USING COVERING INDEX contacts_by_name", "", Some("contacts")),
+        ("SCAN c", "SELECT c.id FROM conversations c WHERE 1", Some("conversations")),
+        ("SCAN c", "SELECT c.id FROM (SELECT 1) AS c", None),
+        ("SEARCH messages USING AUTOMATIC COVERING INDEX (id=?)", "", Some("messages")),
+        ("SEARCH messages USING INTEGER PRIMARY KEY (rowid=?)", "", None),
+        ("SCAN messages_text VIRTUAL TABLE INDEX 0:M1", "", None),
+        ("  ->  Parallel Seq Scan on conversations", "", Some("conversations")),
+        ("  ->  Index Scan using messages_pkey on messages", "", None),
+    ] {
+        assert_eq!(scanned(line, statement), expected, "{line}");
     }
 }

@@ -1,17 +1,10 @@
-//! The extended protocol: who was away hears, from the log, exactly what it missed; or is told that this cannot be.
+//! The extended protocol: who was away hears, from the log, exactly what it missed; or is told that this cannot be. A client
+//! that is away again and again is in `absences`.
 
 use crate::app::{Person, administrator, conversation};
 use crate::app::{agent, api_inbox, customer, hear, join, post, say, talk};
-use crate::harness::{Cable, Daemon, Proxy, SOON, eventually, node_packages};
+use crate::harness::{Cable, Daemon, SOON, eventually};
 use serde_json::{Value, json};
-use std::time::Duration;
-
-/// How often the client of the drop test is cut off.
-const CUTS: usize = 100;
-/// The longest time between two cuts, in milliseconds.
-const LONGEST_PAUSE: u64 = 40;
-/// What is written between two cuts.
-const MESSAGES: usize = 3;
 
 #[tokio::test]
 async fn a_client_learns_its_place_and_resumes_from_it_over_a_restart() {
@@ -204,65 +197,6 @@ async fn what_is_not_understood_is_answered_and_the_socket_stays() {
     cable.send_text(&"x".repeat(100_000)).await;
     let why = cable.closed(SOON).await;
     assert!(why.contains("Size") || why.contains("broke"), "{why}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn anycables_own_client_misses_nothing_however_often_it_is_cut() {
-    let Some(packages) = node_packages() else { return };
-    let mut daemon = Daemon::start().await;
-    let admin = daemon.client();
-    let root = administrator(&daemon).await;
-    let inbox = api_inbox(&admin, json!({})).await;
-    let id = talk(&admin, inbox.id, "mia").await;
-    let proxy = Proxy::start(daemon.site().address()).await;
-    let url = format!("ws://{}/cable", proxy.address());
-    let parameters = json!({"pubsub_token": root.pubsub_token, "account_id": 1, "user_id": root.id}).to_string();
-    let arguments = [url.as_str(), parameters.as_str(), "the last one"];
-
-    let writing = async {
-        eventually(SOON, async || {
-            let profile = admin.get("/api/v1/profile").await.expect(200);
-            (profile.str("/accounts/0/availability_status") == "online").then_some(())
-        })
-        .await;
-        let mut written = Vec::new();
-        for cut in 0..CUTS {
-            let pause = Duration::from_millis(rand::random_range(0..LONGEST_PAUSE));
-            let write = async {
-                let mut ids = Vec::new();
-                for number in 0..MESSAGES {
-                    ids.push(hear(&admin, id, &format!("{cut}.{number}")).await);
-                }
-                ids
-            };
-            let cutting = async {
-                tokio::time::sleep(pause).await;
-                proxy.cut();
-            };
-            let (ids, ()) = tokio::join!(write, cutting);
-            written.extend(ids);
-            match cut {
-                _ if cut == CUTS / 3 => daemon.restart().await,
-                _ if cut == 2 * CUTS / 3 => {
-                    daemon.kill();
-                    daemon.restart().await;
-                }
-                _ => {}
-            }
-        }
-        written.push(hear(&admin, id, "the last one").await);
-        written
-    };
-    let (finished, written) = tokio::join!(packages.run("resume.mjs", &arguments), writing);
-    let finished = finished.expect(0);
-    let lines: Vec<Value> = finished.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let heard: Vec<i64> = lines.iter().filter(|line| line["event"] == "message.created").map(|line| line["id"].as_i64().unwrap()).collect();
-    let heard: Vec<i64> = heard.into_iter().filter(|id| written.contains(id)).collect();
-    assert_eq!(heard, written, "none missed, none twice, in order");
-    let count = |what: &Value| lines.iter().filter(|line| *line == what).count();
-    assert!(count(&json!({"connect": true})) >= CUTS / 4, "it was cut off {} times", count(&json!({"connect": true})));
-    assert_eq!(count(&json!({"info": "history_not_found"})), 0);
-    assert!(count(&json!({"info": "history_received"})) > CUTS / 8, "{}", finished.stdout);
 }
 
 fn identifier_of(person: &Person) -> String {

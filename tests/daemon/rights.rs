@@ -1,18 +1,21 @@
-//! Who may call what: every route of the table, called as everybody. A route whose audience has no row here fails.
+//! Who may call what: every route of the daemon, called in every role, and held to the table of [`table`].
+
+mod table;
 
 use crate::harness::{Answer, Client};
 use crate::surface::{NOBODYS, Surface, call, parameters};
 use konversio::http::routes::{ROUTES, Route};
 use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Answers of single routes that differ from those of their audience: method, path, and why.
+/// Answers of single routes that differ from those of others with the same roles: method, path, and why.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/profile/reset_access_token", "would take the token of whoever calls it: called as nobody and with wrong tokens only"),
     ("DELETE", "/auth/sign_out", "404 where there is no session, as the contract has it"),
     ("GET", "/auth/validate_token", "401 with success: false, as the contract has it"),
     ("POST", "/auth/sign_in", "401 with success: false, as the contract has it"),
     ("GET", "/api/v1/accounts/{account_id}/integrations/apps/{app_id}", "apps have names, not ids: their own test asks for them"),
-    ("GET", "/api/v1/accounts/{account_id}/inboxes/{inbox_id}/assignment_policy", "404 where there is none, as the contract has it"),
+    ("GET", "/api/v1/accounts/{account_id}/conversations/unread_counts", "403: the feature is off, as the contract has it"),
     ("GET", "/api/v1/accounts/{account_id}/contacts/import", "404 before the first import"),
     ("GET", "/api/v1/accounts/{account_id}/contacts/export", "404 before the first export"),
     ("GET", "/cable", "a websocket: its own tests say who hears what"),
@@ -25,62 +28,114 @@ const REFUSED_TO_AGENTS: &[(&str, &str, &str)] = &[
     ("PATCH", "/api/v1/accounts/{account_id}/macros/{macro_id}", "the macro here is an administrator's, shared with all"),
 ];
 
+const REFUSED: &str = "You are not authorized to do this action";
+const NOT_FOR_BOTS: &str = "Access to this endpoint is not authorized for bots";
+const NOT_FOUND: &str = "Resource could not be found";
+
+/// What the table says of every route: method and path → roles.
+fn table() -> BTreeMap<(String, String), BTreeSet<&'static str>> {
+    let mut rows = BTreeMap::new();
+    for (roles, routes) in table::ROWS {
+        let roles: BTreeSet<&str> = roles.split_whitespace().collect();
+        for line in routes.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let (methods, path) = line.split_once(' ').unwrap_or_else(|| panic!("no method and path: {line}"));
+            let path = match path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest))) {
+                (version @ ("A" | "A2"), rest) => {
+                    let version = if version == "A" { "v1" } else { "v2" };
+                    let rest = rest.map(|rest| format!("/{rest}")).unwrap_or_default();
+                    format!("/api/{version}/accounts/{{account_id}}{rest}")
+                }
+                _ => path.to_owned(),
+            };
+            for method in methods.split('|') {
+                let before = rows.insert((method.to_owned(), path.clone()), roles.clone());
+                assert!(before.is_none(), "{method} {path} has two rows");
+            }
+        }
+    }
+    rows
+}
+
+#[test]
+fn every_route_has_a_row_and_every_row_a_route() {
+    let rows: BTreeSet<_> = table().into_keys().collect();
+    let routes: BTreeSet<_> = ROUTES.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
+    let (without_row, without_route): (Vec<_>, Vec<_>) = (routes.difference(&rows).collect(), rows.difference(&routes).collect());
+    assert!(without_row.is_empty(), "say in tests/daemon/rights/table.rs who may call: {without_row:#?}");
+    assert!(without_route.is_empty(), "these are no routes: {without_route:#?}");
+}
+
 #[tokio::test]
-async fn every_route_is_open_to_its_audience_and_to_nobody_else() {
+async fn every_route_is_open_to_its_roles_and_to_nobody_else() {
     let surface = Surface::new().await;
     let nobody = surface.daemon.visitor();
     let (own, other) = (&surface.own, &surface.victim);
+    let wrong = nobody.with_token(&own.contact_pubsub);
+    let rows = table();
     for route in ROUTES {
+        let roles = &rows[&(route.method.to_owned(), route.path.to_owned())];
         let path = own.path(route);
-        let as_nobody = ask(&nobody, route, &path).await;
-        let with_wrong_token = ask(&nobody.with_token(&own.contact_pubsub), route, &path).await;
         let is_exception = EXCEPTIONS.iter().any(|(method, path, _)| (*method, *path) == (route.method, route.path));
-        // A name, so that an audience this test has not heard of fails instead of passing for another one.
-        let audience = format!("{:?}", route.audience);
-        match audience.as_str() {
-            "User" | "Agent" | "Administrator" => {
-                assert_no_credentials(&as_nobody);
-                assert_words(&with_wrong_token, 401, "Invalid Access Token");
-            }
-            "Public" | "Client" if is_exception => assert!(as_nobody.status < 500 && with_wrong_token.status < 500, "{as_nobody:?}"),
-            "Public" | "Client" => {
+        let (as_nobody, with_wrong_token) = (ask(&nobody, route, &path).await, ask(&wrong, route, &path).await);
+        if roles.contains("everybody") {
+            if is_exception {
+                assert!(as_nobody.status < 500 && with_wrong_token.status < 500, "{as_nobody:?}");
+            } else {
                 // It looks at no credentials, so wrong ones do not matter either.
                 assert!(!matches!(as_nobody.status, 401 | 403), "{}: {} {}", as_nobody.request, as_nobody.status, as_nobody.text);
                 assert_eq!(with_wrong_token.status, as_nobody.status, "{}: {}", as_nobody.request, with_wrong_token.text);
             }
-            "Platform" => {
-                assert_eq!(as_nobody.status, 401, "{}: {}", as_nobody.request, as_nobody.text);
-                for client in [&own.admin, &own.agent, &nobody.with_token(&own.contact_pubsub)] {
-                    assert_words(&ask(client, route, &path).await, 401, "Invalid access_token");
-                }
-                continue;
+            continue;
+        }
+        let (as_bot, as_app) = (ask(&own.bot, route, &path).await, ask(&own.platform, route, &path).await);
+        if roles.contains("platform") {
+            assert_eq!(roles.len(), 1, "{} {}", route.method, route.path);
+            for refused in [&as_nobody, &with_wrong_token, &as_bot] {
+                assert_words(refused, 401, "Invalid access_token");
             }
-            unknown => panic!("{} {}: no row for the audience {unknown}", route.method, route.path),
+            for client in [&own.admin, &own.agent] {
+                assert_words(&ask(client, route, &path).await, 401, "Invalid access_token");
+            }
+            match route.method == "DELETE" && !parameters(route).is_empty() && !route.path.ends_with("/account_users") {
+                // What is removed here is nobody's, hence not the app's.
+                true => assert_words(&as_app, 401, "Non permissible resource"),
+                false => assert_reached(own.is_filled(route), &as_app),
+            }
+            assert!(as_app.status < 500 && as_app.body["error"] != "Invalid access_token", "{}: {}", as_app.request, as_app.text);
+            if !parameters(route).is_empty() {
+                assert_words(&ask(&other.platform, route, &path).await, 401, "Non permissible resource");
+            }
+            continue;
+        }
+        assert_no_credentials(&as_nobody);
+        assert_words(&with_wrong_token, 401, "Invalid Access Token");
+        assert_words(&as_app, 401, "Invalid Access Token");
+        let is_filled = own.is_filled(route) && route.method != "DELETE";
+        if !roles.contains("bot") {
+            assert_words(&as_bot, 401, NOT_FOR_BOTS);
+        } else {
+            assert_let_in(&as_bot);
+            assert_reached(is_filled, &as_bot);
+            assert_words(&ask(&other.bot, route, &path).await, 404, NOT_FOUND);
         }
         if is_exception {
             continue;
         }
         let (as_agent, as_admin) = (ask(&own.agent, route, &path).await, ask(&own.admin, route, &path).await);
-        let is_filled = own.is_filled(route) && route.method != "DELETE";
         let strangers = [ask(&other.agent, route, &path).await, ask(&other.admin, route, &path).await];
-        match audience.as_str() {
-            "Agent" => {
-                assert_reached(is_filled, &as_admin);
-                match REFUSED_TO_AGENTS.iter().any(|(method, path, _)| (*method, *path) == (route.method, route.path)) {
-                    true => assert_words(&as_agent, 401, "You are not authorized to do this action"),
-                    false => assert_let_in(&as_agent),
-                }
-                assert_let_in(&as_admin);
-                strangers.iter().for_each(|answer| assert_words(answer, 404, "Resource could not be found"));
-            }
-            "Administrator" => {
-                assert_reached(is_filled, &as_admin);
-                assert_words(&as_agent, 401, "You are not authorized to do this action");
-                assert_let_in(&as_admin);
-                strangers.iter().for_each(|answer| assert_words(answer, 404, "Resource could not be found"));
-            }
-            _ => strangers.iter().chain([&as_agent, &as_admin]).for_each(assert_let_in),
+        assert_let_in(&as_admin);
+        if roles.contains("user") {
+            strangers.iter().chain([&as_agent]).for_each(assert_let_in);
+            continue;
         }
+        assert!(roles.contains("administrator"), "{} {}: no role that this test knows", route.method, route.path);
+        assert_reached(is_filled, &as_admin);
+        let is_refused = REFUSED_TO_AGENTS.iter().any(|(method, path, _)| (*method, *path) == (route.method, route.path));
+        match roles.contains("agent") && !is_refused {
+            true => assert_let_in(&as_agent),
+            false => assert_words(&as_agent, 401, REFUSED),
+        }
+        strangers.iter().for_each(|answer| assert_words(answer, 404, NOT_FOUND));
     }
     assert!(!surface.daemon.log().contains("panicked"), "{}", surface.daemon.log());
 }
@@ -90,7 +145,8 @@ async fn ask(client: &Client, route: &Route, path: &str) -> Answer {
     if route.method != "DELETE" {
         return call(client, route.method, path, (route.method != "GET").then(|| json!({})).as_ref()).await;
     }
-    let last = parameters(route).last().copied().filter(|name| *name != "account_id" && route.path.ends_with(&format!("{{{name}}}")));
+    // The account of a path below it is the caller's own; where the account itself is removed, it is nobody's.
+    let last = parameters(route).last().copied().filter(|name| route.path.ends_with(&format!("{{{name}}}")));
     let path = match (last, path.rsplit_once('/')) {
         (Some(_), Some((before, _))) => format!("{before}/{NOBODYS}"),
         _ => path.to_owned(),

@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnection};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// An id that nothing has.
 pub const NOBODYS: i64 = 999_999_999;
@@ -25,6 +26,10 @@ pub struct Desk {
     pub admin: Client,
     /// An agent of it, a member of its inbox.
     pub agent: Client,
+    /// The bot that answers in its inbox.
+    pub bot: Client,
+    /// A platform app that may manage the account, its people and its bot.
+    pub platform: Client,
     /// Opens the agent's stream of events.
     pub agent_pubsub: String,
     /// The agent's id.
@@ -59,17 +64,25 @@ pub struct Surface {
 impl Surface {
     /// Starts a daemon and fills both desks.
     pub async fn new() -> Self {
-        let daemon = Daemon::start().await;
+        let mut daemon = Daemon::builder().prepare().await;
+        let mut apps = Vec::new();
+        for name in ["One", "Another"] {
+            let made = daemon.site().run(&["create-platform-app", name], Duration::from_secs(60)).await.expect(0);
+            let token = made.stdout.split("api_access_token:").nth(1).and_then(|rest| rest.split_whitespace().next());
+            apps.push(token.unwrap_or_else(|| panic!("no token in {}", made.stdout)).to_owned());
+        }
+        daemon.restart().await;
         let receiver = Receiver::start().await;
         receiver.answer(Reply::status(200));
-        let own = Desk::fill(&daemon, &receiver, 1, "aubergine").await;
-        let victim = Desk::fill(&daemon, &receiver, VICTIM, "zucchini").await;
+        let app = |token: &str| daemon.visitor().with_token(token);
+        let own = Desk::fill(&daemon, &receiver, 1, "aubergine", (1, &app(&apps[0]))).await;
+        let victim = Desk::fill(&daemon, &receiver, VICTIM, "zucchini", (2, &app(&apps[1]))).await;
         Surface { daemon, own, victim, _receiver: receiver }
     }
 }
 
 impl Desk {
-    async fn fill(daemon: &Daemon, receiver: &Receiver, account: i64, mark: &'static str) -> Self {
+    async fn fill(daemon: &Daemon, receiver: &Receiver, account: i64, mark: &'static str, (app_id, app): (i64, &Client)) -> Self {
         let root = daemon.client();
         let before = rows(daemon).await;
         let mut people = Vec::new();
@@ -113,8 +126,17 @@ impl Desk {
         let sent = admin.post_form(&messages, form).await.expect(200);
         let file_url = sent.str("/attachments/0/data_url").to_owned();
 
+        let address = json!({"name": format!("{mark} bot"), "outgoing_url": receiver.url("/bot")});
+        let bot = admin.post(admin.a("/agent_bots"), address).await.expect(200);
+        let granted = people.iter().map(|id| (1, *id)).chain([(0, account), (2, bot.id("/id"))]);
+        execute(daemon, granted.map(|(kind, id)| grant(app_id, kind, id)).collect()).await;
+        // It looks again, so the app may what it was granted.
+        let answering = json!({"agent_bot": bot.id("/id")});
+        admin.post(admin.a(&format!("/inboxes/{inbox_id}/set_agent_bot")), answering).await.expect(200);
+        let bot = daemon.visitor().with_account(account).with_token(bot.str("/access_token"));
+
         let mut made = BTreeMap::from([("inbox", inbox_id), ("contact", contact_id), ("conversation", conversation), ("agent", agent_id)]);
-        for (name, path, body) in optional(mark, receiver) {
+        for (name, path, body) in optional(mark) {
             let pattern = format!("/api/v1/accounts/{{}}{}", without_names(path));
             let Some(route) = ROUTES.iter().find(|route| without_names(route.path) == pattern && matches!(route.method, "POST" | "PATCH"))
             else {
@@ -144,7 +166,8 @@ impl Desk {
         ids.insert("users".to_owned(), people.clone());
         ids.insert("accounts".to_owned(), vec![account]);
         let contact_pubsub = contact.str("/pubsub_token").to_owned();
-        Desk { account, admin, agent, agent_pubsub, agent_id, identifier, source_id, contact_pubsub, file_url, mark, rows, ids }
+        let platform = app.with_account(account);
+        Desk { account, admin, agent, bot, platform, agent_pubsub, agent_id, identifier, source_id, contact_pubsub, file_url, mark, rows, ids }
     }
 
     /// What this desk has for a name in a path: of the table it names, or, where no table is called so, of all of them.
@@ -190,7 +213,7 @@ impl Desk {
 }
 
 /// What is made where its route exists: by which name the next ones refer to it, where, and from what.
-fn optional(mark: &str, receiver: &Receiver) -> Vec<(&'static str, &'static str, Value)> {
+fn optional(mark: &str) -> Vec<(&'static str, &'static str, Value)> {
     let filter =
         json!({"payload": [{"attribute_key": "status", "filter_operator": "equal_to", "values": ["open"], "query_operator": null}]});
     let frame = json!([{"type": "frame", "url": "https://example.com/"}]);
@@ -205,7 +228,8 @@ fn optional(mark: &str, receiver: &Receiver) -> Vec<(&'static str, &'static str,
         ("definition", "/custom_attribute_definitions", attribute),
         ("filter", "/custom_filters", json!({"name": mark, "filter_type": "conversation", "query": filter})),
         ("macro", "/macros", json!({"name": mark, "visibility": "global", "actions": action})),
-        ("bot", "/agent_bots", json!({"name": mark, "outgoing_url": receiver.url("/bot")})),
+        ("assignment_policy", "/assignment_policies", json!({"name": mark})),
+        ("inbox_policy", "/inboxes/{inbox}/assignment_policy", json!({"assignment_policy_id": "$assignment_policy"})),
         ("dashboard_app", "/dashboard_apps", json!({"title": mark, "content": frame})),
         ("note", "/contacts/{contact}/notes", json!({"content": mark})),
         ("contact_label", "/contacts/{contact}/labels", json!({"labels": [format!("{mark}-label")]})),
@@ -316,6 +340,15 @@ async fn add_account(daemon: &Daemon, account: i64, people: &[i64]) {
         ),
         format!("UPDATE account_users SET account_id = {account} WHERE user_id IN ({})", ids.join(", ")),
     ];
+    execute(daemon, statements.into()).await;
+}
+
+/// What makes a platform app the manager of something.
+fn grant(app_id: i64, kind: i64, id: i64) -> String {
+    format!("INSERT INTO platform_grants (platform_app_id, kind, object_id, created_at) VALUES ({app_id}, {kind}, {id}, CURRENT_TIMESTAMP)")
+}
+
+async fn execute(daemon: &Daemon, statements: Vec<String>) {
     for statement in statements {
         match daemon.site().database() {
             Database::Sqlite => {

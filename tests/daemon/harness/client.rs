@@ -127,7 +127,7 @@ impl Client {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        contract::check(method.as_str(), &path, status, &body);
+        contract::check(method.as_str(), &path, status, &text, &body);
         Ok(Answer { request: line, status, headers, body, text })
     }
 

@@ -1,4 +1,5 @@
-//! The published description of the API (`../shared/contract/swagger-4.15.json`): every answer that a test gets is held to it.
+//! The published description of the API (`../shared/contract/swagger-4.15.json`) and the contract's forms of refusals: every
+//! answer that a test gets is held to them.
 //!
 //! Where the contract's own text says otherwise, it is in [`super::deviations`]. `KONVERSIO_TEST_COMPLAINTS=<file>` writes all
 //! complaints to a file instead of failing at the first: to look at them together.
@@ -7,7 +8,7 @@ use super::deviations::{DEVIATIONS, NULLABLE};
 use super::skipped;
 use jsonschema::Validator;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::{LazyLock, Mutex, OnceLock};
 
@@ -16,6 +17,11 @@ const DESCRIPTION: &str = "../shared/contract/swagger-4.15.json";
 struct Operation {
     method: String,
     path: String,
+    /// By status.
+    answers: BTreeMap<u16, Described>,
+}
+
+struct Described {
     schema: Value,
     // Made when it is first asked for: making all of them holds a test up for longer than a connection is kept.
     validator: OnceLock<Validator>,
@@ -29,9 +35,11 @@ static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| match std::fs::re
     }
 });
 
-/// Fails the test when an answer is not what the published description says of its route.
-pub fn check(method: &str, path: &str, status: u16, body: &Value) {
-    let complaints = complaints(method, path, status, body);
+/// Fails the test when an answer is not what the published description says of its route, or a refusal has none of the
+/// contract's forms.
+pub fn check(method: &str, path: &str, status: u16, text: &str, body: &Value) {
+    let mut complaints = complaints(method, path, status, body);
+    complaints.extend(misformed(path, status, text, body).map(|words| format!("{method} {path}: {status} {words}\n  there: {text}")));
     if complaints.is_empty() {
         return;
     }
@@ -48,22 +56,58 @@ pub fn check(method: &str, path: &str, status: u16, body: &Value) {
     }
 }
 
+/// What is wrong with the form of a refusal (contract, section 0): `error` says why, and `message` says the same for clients
+/// that read only that; what is signed in or out has `success` and `errors`.
+fn misformed(path: &str, status: u16, text: &str, body: &Value) -> Option<&'static str> {
+    const PREFIXES: &[&str] = &["/api/", "/auth/", "/platform/", "/public/"];
+    // An address that nobody has is told by the status alone.
+    let is_empty = path.ends_with("/contact_inboxes/filter") && status == 404;
+    if status < 400 || is_empty || !PREFIXES.iter().any(|prefix| path.starts_with(prefix)) {
+        return None;
+    }
+    let is_text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
+    let is_list_of_texts = |value: &Value| value.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(is_text));
+    if ["attributes", "errors"].iter().any(|name| body.get(*name).is_some_and(|list| !is_list_of_texts(list))) {
+        return Some("has a list that is no list of texts");
+    }
+    if path.starts_with("/auth/") {
+        let is_failed = body["success"] == false && is_list_of_texts(&body["errors"]);
+        let is_full = status == 409 && body["sessions_limit_reached"] == true && body["sessions"].is_array();
+        if is_failed || is_full {
+            return None;
+        }
+    }
+    match status {
+        _ if !body.is_object() => Some(if text.is_empty() { "has no body" } else { "is no object" }),
+        _ if !is_text(&body["error"]) => Some("has no `error`"),
+        _ if body["error"] != body["message"] => Some("says another `message` than `error`"),
+        404 if body["error"] != "Resource could not be found" => Some("has other words than the contract"),
+        _ => None,
+    }
+}
+
 /// What is wrong with an answer and is no known deviation: route, JSON pointer, complaint, and what is there.
 fn complaints(method: &str, path: &str, status: u16, body: &Value) -> Vec<String> {
-    if status != 200 || body.is_null() {
+    if body.is_null() {
         return Vec::new();
     }
     let fits = OPERATIONS.iter().filter(|operation| operation.method == method && is_match(&operation.path, path));
     // A literal says more than a parameter.
     let Some(operation) = fits.min_by_key(|operation| operation.path.matches('{').count()) else { return Vec::new() };
+    let Some(described) = operation.answers.get(&status) else { return Vec::new() };
     let mut complaints = Vec::new();
-    let validator = operation.validator.get_or_init(|| {
-        let made = jsonschema::draft202012::new(&operation.schema);
+    let validator = described.validator.get_or_init(|| {
+        let made = jsonschema::draft202012::new(&described.schema);
         made.unwrap_or_else(|error| panic!("{} {}: {error}", operation.method, operation.path))
     });
     for error in validator.iter_errors(body) {
         let pointer = error.instance_path.to_string();
-        let is_nullable = error.instance.is_null() && NULLABLE.split_whitespace().any(|name| pointer.ends_with(&format!("/{name}")));
+        let is_named = |names: &str| names.split_whitespace().any(|name| pointer.ends_with(&format!("/{name}")));
+        let is_of = |part: &str| match part.strip_suffix('$') {
+            Some(end) => operation.path.ends_with(end),
+            None => operation.path.contains(part),
+        };
+        let is_nullable = error.instance.is_null() && NULLABLE.iter().any(|(part, names)| is_of(part) && is_named(names));
         let is_known = DEVIATIONS.iter().any(|(of_method, of_path, of_pointer, there, _)| {
             (*of_method == "*" || *of_method == method)
                 && (*of_path == "*" || operation.path.ends_with(of_path))
@@ -83,12 +127,17 @@ fn operations(description: &Value) -> Vec<Operation> {
     let mut operations = Vec::new();
     for (path, of_path) in description["paths"].as_object().unwrap() {
         for (method, operation) in of_path.as_object().unwrap() {
-            let Some(schema) = operation.pointer("/responses/200/content/application~1json/schema") else { continue };
-            let mut components = Value::Null;
-            add_references(description, schema, &mut components);
-            let schema = json!({"allOf": [schema], "components": components});
-            let path = path.trim_end_matches('/').to_owned();
-            operations.push(Operation { method: method.to_uppercase(), path, schema, validator: OnceLock::new() });
+            let mut answers = BTreeMap::new();
+            for (status, answer) in operation["responses"].as_object().into_iter().flatten() {
+                let (Ok(status), Some(schema)) = (status.parse(), answer.pointer("/content/application~1json/schema")) else { continue };
+                let mut components = Value::Null;
+                add_references(description, schema, &mut components);
+                let schema = json!({"allOf": [schema], "components": components});
+                answers.insert(status, Described { schema, validator: OnceLock::new() });
+            }
+            if !answers.is_empty() {
+                operations.push(Operation { method: method.to_uppercase(), path: path.trim_end_matches('/').to_owned(), answers });
+            }
         }
     }
     assert!(operations.len() > 50, "{DESCRIPTION} describes {} operations", operations.len());
@@ -134,6 +183,28 @@ fn is_pointer(pattern: &str, pointer: &str) -> bool {
     match pattern.strip_prefix("**") {
         Some(rest) => (0..=pointer.len()).any(|start| pointer.is_char_boundary(start) && fits(rest, &pointer[start..])),
         None => fits(pattern, pointer),
+    }
+}
+
+#[test]
+fn refusals_have_the_contracts_forms() {
+    let same = json!({"error": "No", "message": "No"});
+    for (path, status, body, expected) in [
+        ("/api/v1/x", 422, same.clone(), true),
+        ("/api/v1/x", 404, same.clone(), false),
+        ("/api/v1/x", 404, json!({"error": "Resource could not be found", "message": "Resource could not be found"}), true),
+        ("/api/v1/x", 422, json!({"error": "No", "message": "Yes"}), false),
+        ("/api/v1/x", 422, json!({"error": "No", "message": "No", "attributes": ["name"]}), true),
+        ("/api/v1/x", 422, json!({"error": "No", "message": "No", "attributes": []}), false),
+        ("/api/v1/x", 401, json!({"success": false, "errors": ["No"]}), false),
+        ("/auth/sign_in", 401, json!({"success": false, "errors": ["No"]}), true),
+        ("/auth/sign_in", 409, json!({"sessions_limit_reached": true, "sessions": []}), true),
+        ("/api/v1/x", 500, Value::Null, false),
+        ("/api/v1/accounts/1/contact_inboxes/filter", 404, Value::Null, true),
+        ("/api/v1/x", 200, json!({}), true),
+        ("/hc/x", 404, Value::Null, true),
+    ] {
+        assert_eq!(misformed(path, status, "", &body).is_none(), expected, "{path} {status} {body}");
     }
 }
 

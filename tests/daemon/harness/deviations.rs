@@ -1,17 +1,37 @@
 //! Where the daemon's answers differ from the published description, and why: that one is loose (contract, section 13), and
 //! where both differ the contract's text counts.
 
-/// Names whose value may be null although the description has no null there: the contract marks them with `?` (section 2).
-pub const NULLABLE: &str = "allowed_domains business_name callback_webhook_url close_hour close_minutes content description domain \
-    greeting_message hmac_mandatory open_hour open_minutes out_of_office_message phone_number provider reply_time \
-    selected_feature_flags source_id support_email web_widget_script website_token website_url welcome_tagline welcome_title \
-    widget_color email identifier inviter_id avg_first_response_time avg_resolution_time reply_time active_at \
-    messaging_service_sid logo custom_domain header_text homepage_link page_title regex_pattern regex_cue default_value \
-    account_id role attribute_description outgoing_url auditable request_uuid";
+/// What may be null although the description has no null there, because the contract marks it with `?` (section 2): a part of
+/// the path (`$` is its end), and the names there.
+pub const NULLABLE: &[(&str, &str)] = &[
+    // Contacts and messages are part of much else.
+    ("/contacts", "email identifier phone_number provider content source_id description outgoing_url"),
+    ("/contact_inboxes", "email identifier phone_number provider source_id"),
+    ("/contact_merge", "email identifier phone_number provider"),
+    ("/conversations", "email identifier phone_number content source_id description outgoing_url"),
+    (
+        "/inboxes",
+        "allowed_domains business_name callback_webhook_url close_hour close_minutes greeting_message hmac_mandatory \
+         messaging_service_sid open_hour open_minutes out_of_office_message phone_number provider reply_time selected_feature_flags \
+         web_widget_script website_token website_url welcome_tagline welcome_title widget_color description outgoing_url account_id",
+    ),
+    ("/accounts/{account_id}$", "domain support_email"),
+    ("/platform/api/v1/accounts", "domain support_email"),
+    ("/profile", "active_at inviter_id account_id role"),
+    ("/platform/api/v1/users", "active_at inviter_id account_id role"),
+    ("/agent_bots", "description outgoing_url account_id"),
+    ("/teams", "description"),
+    ("/labels", "description"),
+    ("/custom_attribute_definitions", "attribute_description default_value regex_cue regex_pattern"),
+    ("/portals", "custom_domain header_text homepage_link logo page_title"),
+    ("/reports", "avg_first_response_time avg_resolution_time reply_time"),
+    ("/audit_logs", "auditable request_uuid"),
+];
 
 /// The others: method, end of the path, JSON pointer of the complaint (`*` for any; see `contract.rs`), how the value there
 /// begins as JSON, and the reason.
 pub const DEVIATIONS: &[(&str, &str, &str, &str, &str)] = &[
+    ("*", "*", "/errors/*", "\"", "contract, section 0: `errors` of a refusal are texts"),
     ("*", "*", "**/snoozed_until", "\"2", "contract, timestamps: `snoozed_until` is an ISO text"),
     ("*", "*", "**/status", "\"snoozed\"", "contract, enums: the description knows no `snoozed`"),
     (

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 /// Passes TCP connections on to an address.
 pub struct Proxy {
     address: String,
-    cut: watch::Sender<u64>,
+    is_open: watch::Sender<bool>,
     accepting: Mutex<JoinHandle<()>>,
 }
 
@@ -18,21 +18,27 @@ impl Proxy {
     pub async fn start(target: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let cut = watch::Sender::new(0);
-        let cuts = cut.clone();
+        let is_open = watch::Sender::new(true);
+        let states = is_open.clone();
         let accepting = tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
-                let (mut cut, target) = (cuts.subscribe(), target.clone());
+                let (mut is_open, target) = (states.subscribe(), target.clone());
                 tokio::spawn(async move {
-                    let Ok(mut server) = TcpStream::connect(target).await else { return };
+                    let closed = async { is_open.wait_for(|is_open| !is_open).await.map(drop) };
+                    let pass = async {
+                        let Ok(mut server) = TcpStream::connect(target).await else { return };
+                        let _ = copy_bidirectional(&mut client, &mut server).await;
+                    };
                     tokio::select! {
-                        _ = copy_bidirectional(&mut client, &mut server) => {}
-                        _ = cut.changed() => {}
+                        // While it is closed nothing gets through at all.
+                        biased;
+                        _ = closed => {}
+                        () = pass => {}
                     }
                 });
             }
         });
-        Proxy { address, cut, accepting: Mutex::new(accepting) }
+        Proxy { address, is_open, accepting: Mutex::new(accepting) }
     }
 
     /// Where clients connect to.
@@ -40,15 +46,20 @@ impl Proxy {
         &self.address
     }
 
-    /// Ends all connections; new ones are accepted.
-    pub fn cut(&self) {
-        self.cut.send_modify(|count| *count += 1);
+    /// Ends all connections, and ends new ones at once until it is [opened](Self::open).
+    pub fn close(&self) {
+        self.is_open.send_replace(false);
+    }
+
+    /// Lets connections through again.
+    pub fn open(&self) {
+        self.is_open.send_replace(true);
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.accepting.lock().unwrap().abort();
-        self.cut();
+        self.close();
     }
 }

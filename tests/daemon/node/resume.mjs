@@ -6,8 +6,8 @@ import { Channel, createCable } from "@anycable/core";
 import WebSocket from "ws";
 
 const [url, parameters, lastContent] = process.argv.slice(2);
-const deadline = 120000;
-const reconnectAfter = 5;
+const deadline = 480000;
+const reconnectAfter = 50;
 const quiet = 300;
 
 class RoomChannel extends Channel {
