@@ -12,4 +12,3 @@ pub mod removal;
 pub mod settings;
 pub mod telemetry;
 pub mod tokens;
-pub mod working_hours;

@@ -57,6 +57,12 @@ pub enum Fact {
     /// It was given to another team.
     #[serde(rename = "team.changed")]
     TeamChanged(ConversationView),
+    /// It belongs to another contact now: both were merged.
+    #[serde(rename = "conversation.contact_changed")]
+    ConversationContactChanged(ConversationView),
+    /// An agent's macro tells an address of it; nobody else hears of it.
+    #[serde(rename = "macro.executed")]
+    MacroExecuted(ConversationView, MacroPost),
     /// A note mentions a user, whose id this is.
     #[serde(rename = "conversation.mentioned")]
     ConversationMentioned(ConversationView, i64),
@@ -94,6 +100,15 @@ pub enum Fact {
     /// A contact took another one over.
     #[serde(rename = "contact.merged")]
     ContactMerged(Arc<contact::Model>),
+}
+
+/// Where a macro posts a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MacroPost {
+    /// Which macro.
+    pub macro_id: i64,
+    /// The address, checked when the macro was saved.
+    pub url: String,
 }
 
 /// Column → (before, after).
@@ -236,6 +251,8 @@ pub enum Audience {
     },
     /// Everybody of the account.
     Account,
+    /// Nobody.
+    Nobody,
     /// One user.
     User {
         /// The user.
@@ -256,6 +273,8 @@ impl Fact {
             Fact::ConversationRead(..) => "conversation.read",
             Fact::AssigneeChanged(..) => "assignee.changed",
             Fact::TeamChanged(..) => "team.changed",
+            Fact::ConversationContactChanged(..) => "conversation.contact_changed",
+            Fact::MacroExecuted(..) => "macro.executed",
             Fact::ConversationMentioned(..) => "conversation.mentioned",
             Fact::NotificationCreated(..) => "notification.created",
             Fact::NotificationUpdated(..) => "notification.updated",
@@ -281,6 +300,8 @@ impl Fact {
             | Fact::ConversationRead(view)
             | Fact::AssigneeChanged(view)
             | Fact::TeamChanged(view)
+            | Fact::ConversationContactChanged(view)
+            | Fact::MacroExecuted(view, _)
             | Fact::TypingOn(view, ..)
             | Fact::ConversationMentioned(view, _)
             | Fact::TypingOff(view, ..) => Some(view),
@@ -304,6 +325,8 @@ impl Fact {
             | Fact::ConversationRead(view)
             | Fact::AssigneeChanged(view)
             | Fact::TeamChanged(view)
+            | Fact::ConversationContactChanged(view)
+            | Fact::MacroExecuted(view, _)
             | Fact::TypingOn(view, ..)
             | Fact::ConversationMentioned(view, _)
             | Fact::TypingOff(view, ..) => Some(view),
@@ -316,6 +339,16 @@ impl Fact {
         }
     }
 
+    /// Whether it may change how many conversations somebody has not read.
+    pub fn changes_unread(&self) -> bool {
+        match self {
+            Fact::MessageCreated(message, _) => message.message.message_type == MessageType::Incoming,
+            Fact::ConversationRead(_) | Fact::ConversationStatusChanged(..) | Fact::TeamChanged(_) => true,
+            Fact::ConversationUpdated(_, changes) => changes.contains_key("labels"),
+            _ => false,
+        }
+    }
+
     /// Who may hear of it (contract, section 7).
     pub fn audience(&self) -> Audience {
         match self {
@@ -323,6 +356,7 @@ impl Fact {
             Fact::NotificationDeleted { user_id, .. } | Fact::ConversationMentioned(_, user_id) => {
                 return Audience::User { user_id: *user_id };
             }
+            Fact::MacroExecuted(..) => return Audience::Nobody,
             _ => {}
         }
         let Some(view) = self.conversation() else { return Audience::Account };

@@ -102,3 +102,4 @@ pub mod system;
 pub mod wake;
 pub mod webhooks;
 pub mod wire;
+pub mod working_hours;

@@ -70,22 +70,7 @@ impl Mailer {
     /// # Errors
     /// If the database fails.
     pub async fn queue(&self, db: &impl ConnectionTrait, mail: Mail) -> Result<(), DbErr> {
-        let now = entity::now();
-        let row = mail::ActiveModel {
-            id: ActiveValue::NotSet,
-            account_id: ActiveValue::Set(mail.account_id),
-            key: ActiveValue::Set(mail.key),
-            recipient: ActiveValue::Set(mail.recipient),
-            subject: ActiveValue::Set(mail.subject),
-            body: ActiveValue::Set(mail.body),
-            failures: ActiveValue::Set(0),
-            due_at: ActiveValue::Set(now),
-            last_error: ActiveValue::Set(None),
-            given_up_at: ActiveValue::Set(None),
-            created_at: ActiveValue::Set(now),
-        };
-        let once = OnConflict::column(mail::Column::Key).do_nothing().to_owned();
-        mail::Entity::insert(row).on_conflict(once).exec_without_returning(db).await.map(drop)
+        insert(db, std::iter::once(&mail)).await
     }
 
     /// Something waits.
@@ -119,6 +104,34 @@ impl Mailer {
             }
         }
     }
+}
+
+/// Stores mails; of those with a key that is known nothing is stored.
+///
+/// # Errors
+/// If the database fails.
+pub async fn insert<'a>(db: &impl ConnectionTrait, mails: impl Iterator<Item = &'a Mail>) -> Result<(), DbErr> {
+    let now = entity::now();
+    let rows: Vec<mail::ActiveModel> = mails
+        .map(|mail| mail::ActiveModel {
+            id: ActiveValue::NotSet,
+            account_id: ActiveValue::Set(mail.account_id),
+            key: ActiveValue::Set(mail.key.clone()),
+            recipient: ActiveValue::Set(mail.recipient.clone()),
+            subject: ActiveValue::Set(mail.subject.clone()),
+            body: ActiveValue::Set(mail.body.clone()),
+            failures: ActiveValue::Set(0),
+            due_at: ActiveValue::Set(now),
+            last_error: ActiveValue::Set(None),
+            given_up_at: ActiveValue::Set(None),
+            created_at: ActiveValue::Set(now),
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let once = OnConflict::column(mail::Column::Key).do_nothing().to_owned();
+    mail::Entity::insert_many(rows).on_conflict(once).exec_without_returning(db).await.map(drop)
 }
 
 /// The rows that wait, as the loop sees them.
