@@ -49,6 +49,7 @@ pub mod inbox_members;
 pub mod inboxes;
 pub mod integrations;
 pub mod labels;
+pub mod macro_runs;
 pub mod macros;
 pub mod message_items;
 pub mod messages;

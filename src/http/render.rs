@@ -43,6 +43,7 @@ const FEATURES: &[&str] = &[
     "channel_api",
     "channel_email",
     "audit_logs",
+    "conversation_unread_counts",
 ];
 
 /// A signed-in user's own profile.
@@ -212,6 +213,10 @@ pub fn slim_inbox(inbox: &Inbox) -> Value {
         "channel_id": inbox.row.id,
         "name": inbox.row.name,
         "channel_type": inbox.settings.channel_type(),
+        "provider": match &inbox.settings {
+            ChannelSettings::Email(settings) => settings.provider.clone(),
+            ChannelSettings::Api(_) => None,
+        },
     })
 }
 
