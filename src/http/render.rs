@@ -214,8 +214,8 @@ pub fn slim_inbox(inbox: &Inbox) -> Value {
         "name": inbox.row.name,
         "channel_type": inbox.settings.channel_type(),
         "provider": match &inbox.settings {
-            ChannelSettings::Email(settings) => settings.provider.clone(),
-            ChannelSettings::Api(_) => None,
+            ChannelSettings::Email(settings) if !settings.provider.is_empty() => Some(settings.provider.clone()),
+            _ => None,
         },
     })
 }
