@@ -9,8 +9,8 @@ mod load;
 mod outcome;
 pub mod rules;
 
-pub use outcome::sent_with;
 pub use command::{Act, Command, ContactChanged, ConversationError, Draft, Forget, Idle, Incoming, Open, Outcome, Say, Step, Target};
+pub use outcome::sent_with;
 
 use crate::catalog::{Catalog, Inbox};
 use crate::db::Db;

@@ -93,7 +93,15 @@ impl Hub {
     /// Without listeners; `newest` is the newest event of the log.
     pub fn new(catalog: Catalog, wire: Wire, log: EventLog, newest: i64) -> Self {
         let index = Index { subscriptions: HashMap::new(), next_id: 0, newest };
-        Hub { index: Arc::new(Mutex::new(index)), presence: Arc::default(), unread: Arc::default(), mailboxes: Mailboxes::default(), catalog, wire, log }
+        Hub {
+            index: Arc::new(Mutex::new(index)),
+            presence: Arc::default(),
+            unread: Arc::default(),
+            mailboxes: Mailboxes::default(),
+            catalog,
+            wire,
+            log,
+        }
     }
 
     /// Pings the sockets, tells who is there, and ends subscriptions of those who may not listen any more; for as long as the daemon runs.

@@ -104,7 +104,8 @@ struct Forgetting {
 
 impl Forgetting {
     fn of(settings: &Value) -> Option<Self> {
-        let text = |name: &str| settings.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        let text =
+            |name: &str| settings.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
         let minutes = settings.get("auto_resolve_after").and_then(Value::as_i64).filter(|minutes| *minutes > 0)?;
         Some(Forgetting {
             after: chrono::Duration::try_minutes(minutes)?,
@@ -202,12 +203,8 @@ mod tests {
         }
         let settings = json!({ "auto_resolve_after": 30, "auto_resolve_message": " ", "auto_resolve_label": "Late",
             "auto_resolve_ignore_waiting": true });
-        let expected = Forgetting {
-            after: chrono::Duration::minutes(30),
-            message: None,
-            label: Some("Late".into()),
-            ignores_waiting: true,
-        };
+        let expected =
+            Forgetting { after: chrono::Duration::minutes(30), message: None, label: Some("Late".into()), ignores_waiting: true };
         assert_eq!(Forgetting::of(&settings), Some(expected));
     }
 }

@@ -195,10 +195,7 @@ mod tests {
             (json!({"action_name": "add_label", "action_params": ["a", "b"]}), Action::AddLabel(vec!["a".into(), "b".into()])),
             (json!({"action_name": "assign_agent", "action_params": ["self"]}), Action::AssignAgent(Whom::Caller)),
             (json!({"action_name": "assign_agent", "action_params": [7]}), Action::AssignAgent(Whom::Agent(7))),
-            (
-                json!({"action_name": "assign_agent", "action_params": ["last_responding_agent"]}),
-                Action::AssignAgent(Whom::LastResponding),
-            ),
+            (json!({"action_name": "assign_agent", "action_params": ["last_responding_agent"]}), Action::AssignAgent(Whom::LastResponding)),
             (
                 json!({"action_name": "send_email_to_team", "action_params": [{"team_ids": [1, "2"], "message": "look"}]}),
                 Action::SendEmailToTeam { team_ids: vec![1, 2], message: "look".into() },

@@ -14,9 +14,9 @@ use actors::mailer::Mail;
 use actors::message::{Sender, UserCard};
 use actors::store::NewFile;
 use actors::system::Handles;
+use entity::conversation;
 use entity::macros;
 use entity::message::{self, MessageType, SenderType};
-use entity::conversation;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
@@ -51,9 +51,7 @@ pub async fn plan(
             Action::SendMessage(words) => said(agent, Some(words), false, Vec::new()),
             Action::AddPrivateNote(words) => said(agent, Some(words), true, Vec::new()),
             Action::SendAttachment(ids) => said(agent, None, false, direct_uploads::kept(handles, agent.account.id, ids).await?),
-            Action::AddLabel(titles) => {
-                Step::Change(Change::Labels(LabelEdit::Edit { add: labels::titles(titles)?, remove: Vec::new() }))
-            }
+            Action::AddLabel(titles) => Step::Change(Change::Labels(LabelEdit::Edit { add: labels::titles(titles)?, remove: Vec::new() })),
             Action::RemoveLabel(titles) => {
                 Step::Change(Change::Labels(LabelEdit::Edit { add: Vec::new(), remove: labels::titles(titles)? }))
             }

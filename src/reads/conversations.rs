@@ -154,7 +154,10 @@ pub fn unread(scope: &Scope) -> SelectStatement {
 pub fn unread_by_label(scope: &Scope) -> SelectStatement {
     let id = (label::Entity, label::Column::Id);
     let is_set = Condition::all()
-        .add(Expr::col((label::Entity, label::Column::AccountId)).equals((conversation_label::Entity, conversation_label::Column::AccountId)))
+        .add(
+            Expr::col((label::Entity, label::Column::AccountId))
+                .equals((conversation_label::Entity, conversation_label::Column::AccountId)),
+        )
         .add(Expr::col((label::Entity, label::Column::Title)).equals((conversation_label::Entity, conversation_label::Column::Title)));
     let unread = Query::select().column((conversation::Entity, Column::Id)).from(conversation::Entity).cond_where(unread_of(scope)).take();
     let mut select = Query::select();

@@ -155,7 +155,9 @@ impl Compiler<'_> {
         let model = clause.custom_attribute_type.as_deref().filter(|model| !model.is_empty()).unwrap_or_else(|| self.table.model().name());
         let custom = self.custom.iter().find(|custom| custom.key == clause.attribute_key && custom.model.name() == model)?;
         let at = match (self.table, custom.model) {
-            (Table::Conversations, AttributeModel::Conversation) => Expr::col((conversation::Entity, conversation::Column::CustomAttributes)),
+            (Table::Conversations, AttributeModel::Conversation) => {
+                Expr::col((conversation::Entity, conversation::Column::CustomAttributes))
+            }
             (Table::Conversations, AttributeModel::Contact) => attributes::of_its_contact(),
             (Table::Contacts, AttributeModel::Contact) => Expr::col((contact::Entity, contact::Column::CustomAttributes)),
             _ => return None,

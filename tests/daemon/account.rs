@@ -128,7 +128,8 @@ async fn a_file_elsewhere_is_fetched_if_it_may_be() {
     let stored = ask(&site.url("/pictures/a.txt?size=1")).await.expect(200);
     assert!(stored.id("/blob_id") > 0 && stored.str("/file_url").ends_with("/a.txt"), "{}", stored.text);
     assert_eq!(daemon.visitor().get(stored.str("/file_url")).await.expect(200).text, "far away");
-    for refused in [&site.url("/large"), &site.url("/moved"), &site.url("/hung"), &site.url("/gone"), "http://169.254.169.254/", "nowhere"] {
+    for refused in [&site.url("/large"), &site.url("/moved"), &site.url("/hung"), &site.url("/gone"), "http://169.254.169.254/", "nowhere"]
+    {
         assert_names(&ask(refused).await, 422, "external_url");
     }
     assert_eq!(crate::app::count(&daemon, "SELECT COUNT(*) FROM blobs").await, 1);

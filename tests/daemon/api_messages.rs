@@ -265,7 +265,9 @@ async fn two_hundred_messages_a_minute_are_enough_for_a_conversation() {
         say(&admin, id, "yes").await;
     }
     let too_many = async |admin: &Client| {
-        for message in [json!({"content": "x"}), json!({"content": "x", "message_type": "incoming"}), json!({"content": "x", "private": true})] {
+        for message in
+            [json!({"content": "x"}), json!({"content": "x", "message_type": "incoming"}), json!({"content": "x", "private": true})]
+        {
             assert_eq!(post(admin, id, message).await.expect(422).str("/error"), "Too many messages");
         }
     };
@@ -300,7 +302,10 @@ async fn a_spoken_message_says_so() {
     for (given, is_voice) in [("true", true), ("false", false)] {
         let sent = post_form(&admin, id, form(given)).await.expect(200);
         let sound = sent.at("/attachments/0");
-        assert_eq!((&sound["file_type"], &sound["is_voice_message"], &sound["transcribed_text"]), (&json!("audio"), &json!(is_voice), &json!("")));
+        assert_eq!(
+            (&sound["file_type"], &sound["is_voice_message"], &sound["transcribed_text"]),
+            (&json!("audio"), &json!(is_voice), &json!(""))
+        );
         assert!(sent.at("/attachments/1").get("transcribed_text").is_none(), "a picture has no words: {}", sent.text);
     }
 }

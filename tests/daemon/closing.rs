@@ -40,8 +40,7 @@ async fn forgotten_conversations_are_resolved() {
     resolved(&admin, quiet).await;
     assert_eq!(show(&admin, quiet).await.at("/labels"), &json!(["forgotten"]));
     let said = contents(&admin, quiet).await;
-    let expected =
-        ["anything else?", "We close this now.", "The system added forgotten", "Conversation was marked resolved by the system"];
+    let expected = ["anything else?", "We close this now.", "The system added forgotten", "Conversation was marked resolved by the system"];
     assert_eq!(said, expected);
     assert_eq!(messages(&admin, quiet).await[1]["message_type"], 3, "a rule wrote it");
     assert_eq!(show(&admin, young).await.str("/status"), "open");

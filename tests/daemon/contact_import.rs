@@ -136,7 +136,8 @@ async fn exports_hold_what_was_asked_and_no_formulas() {
     // Only the latest is kept.
     let before = exported["file_url"].as_str().unwrap();
     eventually(SOON, async || (admin.answer(admin.request(Method::GET, before)).await.status == 404).then_some(())).await;
-    let filter = |key: &str, value: &str| json!([{"attribute_key": key, "filter_operator": "equal_to", "values": [value], "query_operator": null}]);
+    let filter =
+        |key: &str, value: &str| json!([{"attribute_key": key, "filter_operator": "equal_to", "values": [value], "query_operator": null}]);
     let filtered = json!({"column_names": ["id"], "payload": filter("email", "ADA@example.com")});
     admin.post(admin.a("/contacts/export"), filtered).await.expect(200);
     assert_eq!(text(&admin, &finished(&admin, "export").await["file_url"]).await, format!("id\n{ada}\n"));

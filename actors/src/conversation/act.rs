@@ -71,7 +71,8 @@ impl Work {
             }
         }
         let changes_nothing = messages.is_empty() && row == *known.row;
-        let conversation = if changes_nothing { Row::Kept(known.row.clone()) } else { Row::Changed { before: known.row.clone(), after: row } };
+        let conversation =
+            if changes_nothing { Row::Kept(known.row.clone()) } else { Row::Changed { before: known.row.clone(), after: row } };
         let record = Record {
             messages,
             posts,

@@ -141,9 +141,10 @@ impl State {
             Some(message) => Some(Arc::new(view(surroundings, message, Some(&person.contact)).await?)),
             None => None,
         };
-        let last_incoming = of_conversation.filter(message::Column::MessageType.eq(MessageType::Incoming)).one(db).await?;
+        let last_incoming = of_conversation.clone().filter(message::Column::MessageType.eq(MessageType::Incoming)).one(db).await?;
         let is_busy = last.as_ref().is_some_and(|last| rules::is_recent(last.message.created_at, entity::now()));
-        let written_at = if is_busy { times(of_conversation, MESSAGES_PER_MINUTE).all(db).await?.into_iter().rev().collect() } else { VecDeque::new() };
+        let written_at =
+            if is_busy { times(of_conversation, MESSAGES_PER_MINUTE).all(db).await?.into_iter().rev().collect() } else { VecDeque::new() };
         let last_incoming_at = last_incoming.map(|message| message.created_at);
         let known = Known { row: Arc::new(row), last_message: last, last_incoming_at, written_at, spoken: None };
         self.remember(id, known.clone());

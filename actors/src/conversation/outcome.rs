@@ -74,7 +74,6 @@ pub fn settled(
     Ok((after, outgoing))
 }
 
-
 /// The attributes that a message is sent with: its own, and those it had before it was tried again.
 pub fn sent_with(message: &message::Model) -> Map<String, Value> {
     let object = |value: Option<&Value>| value.and_then(Value::as_object).cloned().unwrap_or_default();

@@ -363,7 +363,8 @@ pub(super) mod tests {
     #[test]
     fn two_hundred_messages_of_the_last_minute_are_enough() {
         let now = entity::now();
-        let written = |count: i64, before: i64| (0..count).map(move |number| now - Duration::seconds(before) + Duration::microseconds(number));
+        let written =
+            |count: i64, before: i64| (0..count).map(move |number| now - Duration::seconds(before) + Duration::microseconds(number));
         for (old, young, is_flooded_then) in [(0, 199, false), (0, 200, true), (300, 199, false), (300, 200, true)] {
             let all: Vec<_> = written(old, 61).chain(written(young, 59)).collect();
             assert_eq!(is_flooded(all.iter(), now), is_flooded_then, "{old} old, {young} young");
