@@ -51,6 +51,7 @@ pub mod inboxes;
 pub mod integrations;
 pub mod labels;
 pub mod live_reports;
+pub mod macro_runs;
 pub mod macros;
 pub mod message_items;
 pub mod messages;

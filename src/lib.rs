@@ -13,4 +13,3 @@ pub mod settings;
 pub mod sweep;
 pub mod telemetry;
 pub mod tokens;
-pub mod working_hours;

@@ -291,8 +291,8 @@ impl Contacts {
         }
     }
 
-    /// Answered when every live actor will see it with its next command.
-    async fn told(&self, contact: Arc<contact::Model>) {
+    /// Tells everybody who keeps a contact how it is now; answered when every live actor will see it with its next command.
+    pub async fn told(&self, contact: Arc<contact::Model>) {
         let _ = self.conversations.send(ContactChanged(contact)).await;
     }
 
@@ -383,6 +383,8 @@ fn record(
         changed_messages: Vec::new(),
         retold: Vec::new(),
         contact_labels: None,
+        posts: Vec::new(),
+        mails: Vec::new(),
         outgoing: Vec::new(),
         last_message: None,
         can_reply: true,

@@ -3,19 +3,22 @@
 //! The key is the contact's identity in the inbox, not the conversation, because what must be decided one at a time is
 //! "reopen the last conversation, or open a new one?". An actor loads what it decides on when it starts and keeps it; a
 //! message on its way then reads nothing. After any error the outcome is unknown, so it loads again before the next command.
+mod act;
 mod command;
 mod load;
+mod outcome;
 pub mod rules;
 
-pub use command::{Command, ContactChanged, ConversationError, Draft, Forget, Idle, Incoming, Open, Outcome, Say, Target};
+pub use command::{Act, Command, ContactChanged, ConversationError, Draft, Forget, Idle, Incoming, Open, Outcome, Say, Step, Target};
+pub use outcome::sent_with;
 
 use crate::catalog::{Catalog, Inbox};
 use crate::db::Db;
 use crate::event::{AccountCard, Event, Fact, MessageView};
 use crate::hub::Hub;
-use crate::message::{Delivery, Key, ProviderId, Sender};
+use crate::message::{Delivery, Key, Sender};
 use crate::persistence::{Announce, PersistenceActor};
-use crate::store::{Announcement, NewMessage, OutgoingChange, Record, Recorded, Row, StoreError};
+use crate::store::{Announcement, NewMessage, Record, Recorded, Row, StoreError};
 use crate::wake::Wakes;
 use crate::webhooks::destinations;
 use actix::prelude::*;
@@ -24,12 +27,13 @@ use entity::conversation::Status;
 use entity::message::{MessageStatus, MessageType};
 use entity::{conversation, message};
 use load::{Known, Person, State};
-use rules::{By, Change};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
 const IDLE_AFTER: Duration = Duration::from_secs(60);
+/// In the contract's words (section 0, Limits).
+const TOO_MANY: &str = "Too many messages";
 
 /// What every conversation actor works with.
 #[derive(Clone)]
@@ -148,9 +152,13 @@ impl Work {
         self.state.load(&self.surroundings.db, &self.key).await?;
         match command {
             Command::Deliver(incoming) => self.deliver(inbox, *incoming).await,
-            Command::Say(say) => self.say(inbox, *say).await,
+            Command::Say(say) => self.act(inbox, act::say(*say)).await,
             Command::Open(open) => self.open(inbox, *open).await,
-            Command::Change { conversation_id, by, change } => self.change(inbox, conversation_id, by, change).await,
+            Command::Change { conversation_id, by, change } => {
+                let steps = vec![Step::Change(change)];
+                self.act(inbox, Act { conversation_id, by, steps, quiet_since: None, claim: None }).await
+            }
+            Command::Act(act) => self.act(inbox, *act).await,
             Command::Settle { conversation_id, message_id, outcome } => self.settle(inbox, conversation_id, message_id, outcome).await,
             Command::Typing { conversation_id, who, is_typing, is_private } => {
                 self.typing(inbox, conversation_id, who, is_typing, is_private).await
@@ -169,6 +177,11 @@ impl Work {
         let is_new = known.is_none();
         // An app opens a conversation before it posts the first message.
         let is_first = known.as_ref().is_none_or(Known::is_silent);
+        // What a channel brings was said already, and must not be lost; a customer's system can be told to wait.
+        let is_asked = inbox.settings.capabilities().delivery == Delivery::Events;
+        if is_asked && known.as_ref().is_some_and(|known| known.is_flooded(now)) {
+            return Err(ConversationError::Refused(TOO_MANY.into()));
+        }
         let (before, can_reply) = match &known {
             Some(known) => (known.row.clone(), known.can_reply(&inbox, now)),
             None => {
@@ -194,11 +207,15 @@ impl Work {
         }
         let view = MessageView { message, attachments: Vec::new(), sender: Some(sender), echo_id: incoming.echo_id };
         let mut messages = vec![NewMessage { view, files: incoming.files }];
-        if let Some(greeting) = rules::greeting(&inbox, incoming.is_automatic, is_first) {
-            let mut view = rules::message_of_rule(&after, MessageType::Template, greeting, now);
-            view.message.status = rules::first_status(&view.message, &inbox.settings.capabilities());
-            messages.push(NewMessage { view, files: Vec::new() });
-        }
+        let away = match rules::away(&inbox, incoming.is_automatic || contact.after().blocked, now) {
+            Some(words) => {
+                let spoken = self.state.spoken(&self.surroundings, before.id).await?;
+                Some(words.to_owned()).filter(|_| rules::is_told_away(spoken, &inbox.row.timezone, now))
+            }
+            None => None,
+        };
+        let greeting = rules::greeting(&inbox, incoming.is_automatic, is_first);
+        messages.extend(away.into_iter().chain(greeting).map(|words| template(&inbox, &after, words, now)));
         let conversation = if is_new { Row::New(after) } else { Row::Changed { before, after } };
         let record = Record {
             contact,
@@ -208,59 +225,6 @@ impl Work {
             ..self.record(&inbox, person, conversation, known.as_ref())
         };
         self.commit(record, Some(now)).await
-    }
-
-    async fn say(&mut self, inbox: Arc<Inbox>, say: Say) -> Result<Recorded, ConversationError> {
-        let now = entity::now();
-        if inbox.is_deleted() && !say.draft.private {
-            return Err(ConversationError::Refused("The inbox is deleted: only notes can be added".into()));
-        }
-        let known = self.known(say.conversation_id).await?;
-        let person = self.person()?;
-        let message = self.drafted(&inbox, &known.row, &say.sender, say.draft, now, known.can_reply(&inbox, now))?;
-        let after = rules::after_outgoing(&known.row, &message.view.message, now);
-        let performer = user_card(&say.sender);
-        let conversation = Row::Changed { before: known.row.clone(), after };
-        let can_reply = known.can_reply(&inbox, now);
-        let record = Record {
-            messages: vec![message],
-            performer,
-            claim: say.claim,
-            can_reply,
-            ..self.record(&inbox, person, conversation, Some(&known))
-        };
-        self.commit(record, None).await
-    }
-
-    fn drafted(
-        &self,
-        inbox: &Inbox,
-        conversation: &conversation::Model,
-        sender: &Sender,
-        draft: Draft,
-        now: DateTime<Utc>,
-        can_reply: bool,
-    ) -> Result<NewMessage, ConversationError> {
-        let capabilities = inbox.settings.capabilities();
-        let (sender_type, sender_id) = rules::sender_columns(sender);
-        let mut message = message::Model {
-            content: draft.content,
-            content_type: if draft.content_type.is_empty() { "text".into() } else { draft.content_type },
-            private: draft.private,
-            source_id: draft.source_id,
-            sender_type: Some(sender_type),
-            sender_id: Some(sender_id),
-            content_attributes: Value::Object(draft.content_attributes),
-            additional_attributes: Value::Object(draft.additional_attributes),
-            ..rules::message_of_rule(conversation, MessageType::Outgoing, String::new(), now).message
-        };
-        message.status = rules::first_status(&message, &capabilities);
-        let sizes: Vec<i64> = draft.files.iter().map(|file| file.stored.byte_size).collect();
-        if let Some(words) = rules::refusal(&message, &sizes, &capabilities, can_reply) {
-            return Err(ConversationError::Refused(words));
-        }
-        let view = MessageView { message, attachments: Vec::new(), sender: Some(sender.clone()), echo_id: draft.echo_id };
-        Ok(NewMessage { view, files: draft.files })
     }
 
     async fn open(&mut self, inbox: Arc<Inbox>, open: Open) -> Result<Recorded, ConversationError> {
@@ -275,7 +239,7 @@ impl Work {
                 let record = Record { claim: open.claim, ..self.record(&inbox, person, conversation, Some(&known)) };
                 return self.commit(record, None).await;
             };
-            return self.say(inbox, Say { conversation_id: latest, sender, draft, claim: open.claim }).await;
+            return self.act(inbox, act::say(Say { conversation_id: latest, sender, draft, claim: open.claim })).await;
         }
         let mut opened = rules::open(&inbox.row, person.0.after(), now);
         if opened.status == Status::Open {
@@ -299,25 +263,6 @@ impl Work {
         self.commit(record, None).await
     }
 
-    async fn change(&mut self, inbox: Arc<Inbox>, conversation_id: i64, by: By, change: Change) -> Result<Recorded, ConversationError> {
-        let now = entity::now();
-        let known = self.known(conversation_id).await?;
-        let (after, said) = rules::after_change(&known.row, &change, &by, now);
-        let mut messages = Vec::new();
-        if let Some(words) = said {
-            messages.push(NewMessage { view: rules::message_of_rule(&after, MessageType::Activity, words, now), files: Vec::new() });
-        }
-        let conversation = Row::Changed { before: known.row.clone(), after };
-        let can_reply = known.can_reply(&inbox, now);
-        let record = Record {
-            messages,
-            performer: by.user().cloned(),
-            can_reply,
-            ..self.record(&inbox, self.person()?, conversation, Some(&known))
-        };
-        self.commit(record, None).await
-    }
-
     async fn settle(
         &mut self,
         inbox: Arc<Inbox>,
@@ -333,7 +278,7 @@ impl Work {
         let leaves_by_events = inbox.settings.capabilities().delivery == Delivery::Events;
         record.performer = outcome.performer().cloned();
         let is_retry = matches!(outcome, Outcome::Retry(_));
-        let (mut after, outgoing) = settled(&before.message, outcome, now)?;
+        let (mut after, outgoing) = outcome::settled(&before.message, outcome, now)?;
         if is_retry && leaves_by_events {
             after.status = MessageStatus::Sent;
             record.retold.push(MessageView { message: after.clone(), ..before.clone() });
@@ -413,6 +358,8 @@ impl Work {
             changed_messages: Vec::new(),
             retold: Vec::new(),
             contact_labels: None,
+            posts: Vec::new(),
+            mails: Vec::new(),
             outgoing: Vec::new(),
             last_message: known.and_then(|known| known.last_message.clone()),
             can_reply: true,
@@ -457,61 +404,11 @@ fn rules_contact(contact: &Row<entity::contact::Model>, now: DateTime<Utc>) -> R
     }
 }
 
-/// A message after what came of it, and what becomes of its row that waits.
-fn settled(
-    before: &message::Model,
-    outcome: Outcome,
-    now: DateTime<Utc>,
-) -> Result<(message::Model, Option<OutgoingChange>), ConversationError> {
-    let message_id = before.id;
-    let mut after = before.clone();
-    after.updated_at = now;
-    let done = Some(OutgoingChange::Done { message_id });
-    let outgoing = match outcome {
-        Outcome::Sent(ProviderId(id)) => {
-            after.status = rules::next_status(before.status, MessageStatus::Sent).unwrap_or(before.status);
-            after.source_id = Some(id).filter(|id| !id.is_empty()).or(after.source_id);
-            done
-        }
-        Outcome::Later { failures, due_at, error } => {
-            return Ok((before.clone(), Some(OutgoingChange::Later { message_id, failures, due_at, error })));
-        }
-        Outcome::Failed(error) => {
-            // What has failed already, or arrived after all, stays as it is: to tell of it again would have no end.
-            let Some(status) = rules::next_status(before.status, MessageStatus::Failed) else { return Ok((before.clone(), done)) };
-            after.status = status;
-            crate::wire::set(&mut after.content_attributes, "external_error", error.into());
-            done
-        }
-        Outcome::Reported(status, error, _) => {
-            let Some(status) = rules::next_status(before.status, status) else { return Ok((before.clone(), None)) };
-            after.status = status;
-            if let Some(error) = error {
-                crate::wire::set(&mut after.content_attributes, "external_error", error.into());
-            }
-            None
-        }
-        Outcome::Retry(_) => {
-            if before.status != MessageStatus::Failed {
-                return Err(ConversationError::Refused("Only a message that failed can be tried again".into()));
-            }
-            after.status = MessageStatus::Queued;
-            if let Value::Object(attributes) = &mut after.content_attributes {
-                attributes.remove("external_error");
-            }
-            Some(OutgoingChange::Queue { message_id })
-        }
-        Outcome::Delete(_) => {
-            after.content = Some("This message was deleted".into());
-            after.content_type = "text".into();
-            after.content_attributes = json!({ "deleted": true });
-            if after.status == MessageStatus::Queued {
-                after.status = MessageStatus::Failed;
-            }
-            done
-        }
-    };
-    Ok((after, outgoing))
+/// What a rule writes to the contact.
+fn template(inbox: &Inbox, conversation: &conversation::Model, words: String, now: DateTime<Utc>) -> NewMessage {
+    let mut view = rules::message_of_rule(conversation, MessageType::Template, words, now);
+    view.message.status = rules::first_status(&view.message, &inbox.settings.capabilities());
+    NewMessage { view, files: Vec::new() }
 }
 
 fn user_card(sender: &Sender) -> Option<crate::message::UserCard> {

@@ -11,9 +11,11 @@ pub use address::is_public;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDateTime, Utc};
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
 use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, Url};
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::error::Error;
@@ -26,6 +28,8 @@ use std::time::Duration;
 const BODY_LIMIT: usize = 64 * 1024;
 /// So many bytes of an answer are kept.
 const EXCERPT_LIMIT: usize = 1024;
+/// How long a file may take to come.
+const DOWNLOAD: Duration = Duration::from_secs(60);
 /// How long an idle connection is kept for the next request to the same host.
 const IDLE: Duration = Duration::from_secs(15);
 
@@ -48,6 +52,16 @@ pub struct Reply {
     pub excerpt: String,
 }
 
+/// A file on its way in.
+pub struct Fetched {
+    /// The HTTP status. Redirects are not followed, so it may be 3xx.
+    pub status: u16,
+    /// What the other side says it is; empty when it does not say.
+    pub content_type: String,
+    /// The file, of whatever length.
+    pub bytes: BoxStream<'static, Result<Bytes, String>>,
+}
+
 /// A request got no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -55,7 +69,7 @@ pub enum Failure {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// No connection, no answer in time, or none that is HTTP. Whether the other side has seen it is unknown.
-    #[error("cannot post: {0}")]
+    #[error("it cannot be reached: {0}")]
     Failed(String),
 }
 
@@ -168,6 +182,19 @@ impl Egress {
             }
         }
         Ok(url)
+    }
+
+    /// Fetches a file, which is read as it comes. It may take longer than a [`Egress::post`], which somebody waits behind.
+    ///
+    /// # Errors
+    /// If the address is refused, or there is no answer.
+    pub async fn get(&self, url: &str) -> Result<Fetched, Failure> {
+        let (url, _) = self.guard.read(url)?;
+        let response = self.client.get(url).timeout(DOWNLOAD).send().await.map_err(failure)?;
+        let status = response.status().as_u16();
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let bytes = response.bytes_stream().map_err(|error| chain(&error.without_url())).boxed();
+        Ok(Fetched { status, content_type, bytes })
     }
 
     /// Posts a body and reads the answer. An answer of any status is a [`Reply`], also if its body breaks off or drips in

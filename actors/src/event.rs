@@ -57,6 +57,12 @@ pub enum Fact {
     /// It was given to another team.
     #[serde(rename = "team.changed")]
     TeamChanged(ConversationView),
+    /// It belongs to another contact now: both were merged.
+    #[serde(rename = "conversation.contact_changed")]
+    ConversationContactChanged(ConversationView),
+    /// An agent's macro tells an address of it; nobody else hears of it.
+    #[serde(rename = "macro.executed")]
+    MacroExecuted(ConversationView, MacroPost),
     /// A note mentions a user, whose id this is.
     #[serde(rename = "conversation.mentioned")]
     ConversationMentioned(ConversationView, i64),
@@ -100,6 +106,15 @@ pub enum Fact {
     /// What is told of an inbox changed; for webhooks only.
     #[serde(rename = "inbox.updated")]
     InboxUpdated(InboxView, Changes),
+}
+
+/// Where a macro posts a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MacroPost {
+    /// Which macro.
+    pub macro_id: i64,
+    /// The address, checked when the macro was saved.
+    pub url: String,
 }
 
 /// Column → (before, after).
@@ -253,6 +268,8 @@ pub enum Audience {
     },
     /// Everybody of the account.
     Account,
+    /// Nobody.
+    Nobody,
     /// One user.
     User {
         /// The user.
@@ -275,6 +292,8 @@ impl Fact {
             Fact::ConversationRead(..) => "conversation.read",
             Fact::AssigneeChanged(..) => "assignee.changed",
             Fact::TeamChanged(..) => "team.changed",
+            Fact::ConversationContactChanged(..) => "conversation.contact_changed",
+            Fact::MacroExecuted(..) => "macro.executed",
             Fact::ConversationMentioned(..) => "conversation.mentioned",
             Fact::NotificationCreated(..) => "notification.created",
             Fact::NotificationUpdated(..) => "notification.updated",
@@ -315,6 +334,8 @@ impl Fact {
             | Fact::ConversationRead(view)
             | Fact::AssigneeChanged(view)
             | Fact::TeamChanged(view)
+            | Fact::ConversationContactChanged(view)
+            | Fact::MacroExecuted(view, _)
             | Fact::TypingOn(view, ..)
             | Fact::ConversationMentioned(view, _)
             | Fact::TypingOff(view, ..) => Some(view),
@@ -340,6 +361,8 @@ impl Fact {
             | Fact::ConversationRead(view)
             | Fact::AssigneeChanged(view)
             | Fact::TeamChanged(view)
+            | Fact::ConversationContactChanged(view)
+            | Fact::MacroExecuted(view, _)
             | Fact::TypingOn(view, ..)
             | Fact::ConversationMentioned(view, _)
             | Fact::TypingOff(view, ..) => Some(view),
@@ -354,6 +377,16 @@ impl Fact {
         }
     }
 
+    /// Whether it may change how many conversations somebody has not read.
+    pub fn changes_unread(&self) -> bool {
+        match self {
+            Fact::MessageCreated(message, _) => message.message.message_type == MessageType::Incoming,
+            Fact::ConversationRead(_) | Fact::ConversationStatusChanged(..) | Fact::TeamChanged(_) => true,
+            Fact::ConversationUpdated(_, changes) => changes.contains_key("labels"),
+            _ => false,
+        }
+    }
+
     /// Who may hear of it (contract, section 7).
     pub fn audience(&self) -> Audience {
         match self {
@@ -361,7 +394,7 @@ impl Fact {
             Fact::NotificationDeleted { user_id, .. } | Fact::ConversationMentioned(_, user_id) => {
                 return Audience::User { user_id: *user_id };
             }
-            Fact::InboxCreated(_) | Fact::InboxUpdated(..) => return Audience::Nobody,
+            Fact::InboxCreated(_) | Fact::InboxUpdated(..) | Fact::MacroExecuted(..) => return Audience::Nobody,
             _ => {}
         }
         let Some(view) = self.conversation() else { return Audience::Account };

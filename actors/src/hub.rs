@@ -49,6 +49,8 @@ pub struct Hub {
     index: Arc<Mutex<Index>>,
     /// Accounts whose users are to be told who is there.
     presence: Arc<Mutex<HashSet<i64>>>,
+    /// Accounts whose users are to be told that other conversations are unread now.
+    unread: Arc<Mutex<HashSet<i64>>>,
     mailboxes: Mailboxes,
     catalog: Catalog,
     wire: Wire,
@@ -91,7 +93,15 @@ impl Hub {
     /// Without listeners; `newest` is the newest event of the log.
     pub fn new(catalog: Catalog, wire: Wire, log: EventLog, newest: i64) -> Self {
         let index = Index { subscriptions: HashMap::new(), next_id: 0, newest };
-        Hub { index: Arc::new(Mutex::new(index)), presence: Arc::default(), mailboxes: Mailboxes::default(), catalog, wire, log }
+        Hub {
+            index: Arc::new(Mutex::new(index)),
+            presence: Arc::default(),
+            unread: Arc::default(),
+            mailboxes: Mailboxes::default(),
+            catalog,
+            wire,
+            log,
+        }
     }
 
     /// Pings the sockets, tells who is there, and ends subscriptions of those who may not listen any more; for as long as the daemon runs.
@@ -107,6 +117,7 @@ impl Hub {
             loop {
                 ticks.tick().await;
                 self.tell_presence();
+                self.tell_unread();
             }
         };
         tokio::join!(revising, telling, self.mailboxes.ping());
@@ -191,7 +202,10 @@ impl Hub {
 
     /// Hands an event to everybody who may hear it. Called in the order of the commits; never waits.
     pub fn publish(&self, event: &Event) {
-        self.send(event.id, listeners(&self.catalog.now(), event), || self.render(event));
+        let is_heard = self.send(event.id, listeners(&self.catalog.now(), event), || self.render(event));
+        if is_heard && event.fact.changes_unread() {
+            self.unread.lock().unwrap_or_else(PoisonError::into_inner).insert(event.account.id);
+        }
     }
 
     /// Tells the users of an account who is there, soon: were a thousand told each time that one of them comes, a restart
@@ -211,6 +225,15 @@ impl Hub {
         for account_id in accounts {
             let listeners = users(&self.catalog.now(), account_id);
             self.send(0, listeners, || self.presence_frame(account_id, true));
+        }
+    }
+
+    /// Once for all that happened since the last time: whoever wants the numbers asks for them.
+    fn tell_unread(&self) {
+        let accounts = std::mem::take(&mut *self.unread.lock().unwrap_or_else(PoisonError::into_inner));
+        for account_id in accounts {
+            let listeners = users(&self.catalog.now(), account_id);
+            self.send(0, listeners, || frame("conversation.unread_count_changed", json!({ "account_id": account_id })));
         }
     }
 
@@ -234,7 +257,8 @@ impl Hub {
         self.lock().subscriptions.contains_key(&listener)
     }
 
-    fn send(&self, event_id: i64, listeners: Vec<Listener>, render: impl Fn() -> Bytes) {
+    /// Whether anybody listened.
+    fn send(&self, event_id: i64, listeners: Vec<Listener>, render: impl Fn() -> Bytes) -> bool {
         let mut rendered: Option<Bytes> = None;
         let mut index = self.lock();
         index.newest = index.newest.max(event_id);
@@ -248,6 +272,7 @@ impl Hub {
                 index.subscriptions.remove(&listener);
             }
         }
+        rendered.is_some()
     }
 
     fn revise(&self) {

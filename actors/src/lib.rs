@@ -103,3 +103,4 @@ pub mod system;
 pub mod wake;
 pub mod webhooks;
 pub mod wire;
+pub mod working_hours;

@@ -1,5 +1,6 @@
 //! Loads a message with all that a connector needs to send it.
 use crate::catalog::Inbox;
+use crate::conversation::sent_with;
 use crate::db::Db;
 use crate::files::Files;
 use crate::message::{Answered, Key, Outbound, OutboundAttachment, OutboundConversation};
@@ -60,9 +61,9 @@ pub async fn load(db: &Db, files: &Files, inbox: &Inbox, message_id: i64) -> Res
             uuid: conversation.uuid,
             additional_attributes: object(conversation.additional_attributes),
         },
+        content_attributes: sent_with(&row),
         content: row.content,
         content_type: row.content_type,
-        content_attributes: object(row.content_attributes),
         attachments,
         answers,
         sender_name,

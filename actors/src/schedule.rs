@@ -1,6 +1,8 @@
-//! What is due by the clock: snoozed conversations that wake, and rows that nobody will ask for again.
-use crate::conversation::Command;
-use crate::conversation::rules::{By, Change};
+//! What is due by the clock: snoozed conversations that wake, forgotten ones that are resolved, and rows that nobody will ask for
+//! again.
+use crate::catalog::Catalog;
+use crate::conversation::rules::{By, Change, LabelEdit};
+use crate::conversation::{Act, Command, Step};
 use crate::conversations::{Conversations, Tell};
 use crate::db::Db;
 use crate::event_log::{EventLog, Kept};
@@ -9,11 +11,14 @@ use actix::prelude::*;
 use chrono::{DateTime, Utc};
 use entity::conversation::Status;
 use entity::delivery::DeliveryStatus;
-use entity::{contact_inbox, conversation, delivery, delivery_attempt, idempotency_key, session};
+use entity::{account, contact_inbox, conversation, delivery, delivery_attempt, idempotency_key, session};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::Value;
 use std::time::Duration;
 
 const TICK: Duration = Duration::from_secs(10);
+/// How many conversations of an account are resolved in one tick; the others follow in the next ones.
+const RESOLVED_AT_ONCE: u64 = 100;
 /// Old rows are removed once in so many ticks, so many at a time.
 const TICKS_BETWEEN_CLEANINGS: u32 = 30;
 const CLEANED_AT_ONCE: u64 = 5_000;
@@ -25,6 +30,8 @@ const IDEMPOTENCY_KEYS_KEPT: chrono::Duration = chrono::Duration::hours(24);
 pub struct ScheduleActor {
     /// Reads, and removes old rows.
     pub db: Db,
+    /// Which accounts have conversations resolved that nobody writes in.
+    pub catalog: Catalog,
     /// Where conversations are woken.
     pub conversations: Addr<Conversations>,
     /// The log of events.
@@ -37,13 +44,16 @@ impl Actor for ScheduleActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (db, conversations, event_log, events_kept) =
-            (self.db.clone(), self.conversations.clone(), self.event_log.clone(), self.events_kept);
+        let (db, catalog, conversations, event_log, events_kept) =
+            (self.db.clone(), self.catalog.clone(), self.conversations.clone(), self.event_log.clone(), self.events_kept);
         let ticking = async move {
             let mut ticks = 0_u32;
             loop {
                 if let Err(error) = wake_snoozed(&db, &conversations).await {
                     tracing::error!(%error, "waking snoozed conversations");
+                }
+                if let Err(error) = resolve_forgotten(&db, &catalog, &conversations).await {
+                    tracing::error!(%error, "resolving forgotten conversations");
                 }
                 if ticks.is_multiple_of(TICKS_BETWEEN_CLEANINGS) {
                     if let Err(error) = clean(&db, entity::now()).await {
@@ -67,12 +77,74 @@ async fn wake_snoozed(db: &Db, conversations: &Addr<Conversations>) -> Result<()
         .filter(conversation::Column::SnoozedUntil.lte(entity::now()))
         .limit(100);
     for conversation in due.all(&db.read).await? {
-        let Some(identity) = contact_inbox::Entity::find_by_id(conversation.contact_inbox_id).one(&db.read).await? else { continue };
-        let key = Key { inbox_id: identity.inbox_id, source_id: identity.source_id };
+        let Some(key) = key(db, &conversation).await? else { continue };
         let change = Change::Status { status: Some(Status::Open), snoozed_until: None };
         let wake = Command::Change { conversation_id: conversation.id, by: By::System, change };
         if let Ok(Err(error)) = conversations.send(Tell { key, command: wake }).await {
             tracing::warn!(conversation.id = conversation.id, %error, "waking a snoozed conversation; tried again soon");
+        }
+    }
+    Ok(())
+}
+
+async fn key(db: &Db, conversation: &conversation::Model) -> Result<Option<Key>, DbErr> {
+    let identity = contact_inbox::Entity::find_by_id(conversation.contact_inbox_id).one(&db.read).await?;
+    Ok(identity.map(|identity| Key { inbox_id: identity.inbox_id, source_id: identity.source_id }))
+}
+
+/// What an account wants to happen to conversations in which nothing happens any more (contract, section 2, Account).
+#[derive(Debug, PartialEq, Eq)]
+struct Forgetting {
+    after: chrono::Duration,
+    message: Option<String>,
+    label: Option<String>,
+    /// Those stay open whose contact waits for an answer.
+    ignores_waiting: bool,
+}
+
+impl Forgetting {
+    fn of(settings: &Value) -> Option<Self> {
+        let text =
+            |name: &str| settings.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        let minutes = settings.get("auto_resolve_after").and_then(Value::as_i64).filter(|minutes| *minutes > 0)?;
+        Some(Forgetting {
+            after: chrono::Duration::try_minutes(minutes)?,
+            message: text("auto_resolve_message"),
+            label: text("auto_resolve_label"),
+            ignores_waiting: settings.get("auto_resolve_ignore_waiting") == Some(&Value::Bool(true)),
+        })
+    }
+
+    /// Says so to the contact, marks and resolves, unless something has happened meanwhile.
+    fn act(&self, conversation_id: i64, quiet_since: DateTime<Utc>) -> Command {
+        let mut steps = Vec::new();
+        steps.extend(self.message.clone().map(Step::Template));
+        let label = |title: String| Step::Change(Change::Labels(LabelEdit::Edit { add: vec![title.to_lowercase()], remove: Vec::new() }));
+        steps.extend(self.label.clone().map(label));
+        steps.push(Step::Change(Change::Status { status: Some(Status::Resolved), snoozed_until: None }));
+        Command::Act(Box::new(Act { conversation_id, by: By::System, steps, quiet_since: Some(quiet_since), claim: None }))
+    }
+}
+
+async fn resolve_forgotten(db: &Db, catalog: &Catalog, conversations: &Addr<Conversations>) -> Result<(), DbErr> {
+    let catalog = catalog.now();
+    for account in catalog.accounts().filter(|account| account.status == account::Status::Active) {
+        let Some(forgetting) = Forgetting::of(&account.settings) else { continue };
+        let Some(quiet_since) = entity::now().checked_sub_signed(forgetting.after) else { continue };
+        let mut forgotten = conversation::Entity::find()
+            .filter(conversation::Column::AccountId.eq(account.id))
+            .filter(conversation::Column::Status.eq(Status::Open))
+            .filter(conversation::Column::LastActivityAt.lt(quiet_since));
+        if forgetting.ignores_waiting {
+            forgotten = forgotten.filter(conversation::Column::WaitingSince.is_null());
+        }
+        let forgotten = forgotten.order_by_asc(conversation::Column::LastActivityAt).limit(RESOLVED_AT_ONCE);
+        for conversation in forgotten.all(&db.read).await? {
+            let Some(key) = key(db, &conversation).await? else { continue };
+            let command = forgetting.act(conversation.id, quiet_since);
+            if let Ok(Err(error)) = conversations.send(Tell { key, command }).await {
+                tracing::warn!(conversation.id = conversation.id, %error, "resolving a forgotten conversation; tried again soon");
+            }
         }
     }
     Ok(())
@@ -117,4 +189,22 @@ async fn clean(db: &Db, now: DateTime<Utc>) -> Result<(), DbErr> {
 async fn newest_delivery(db: &Db) -> Result<i64, DbErr> {
     let newest = delivery::Entity::find().select_only().column(delivery::Column::Id).order_by_desc(delivery::Column::Id);
     Ok(newest.into_tuple::<i64>().one(&db.read).await?.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_account_says_when_conversations_are_forgotten() {
+        for settings in [json!({}), json!({ "auto_resolve_after": null }), json!({ "auto_resolve_after": 0 }), json!(null)] {
+            assert_eq!(Forgetting::of(&settings), None, "{settings}");
+        }
+        let settings = json!({ "auto_resolve_after": 30, "auto_resolve_message": " ", "auto_resolve_label": "Late",
+            "auto_resolve_ignore_waiting": true });
+        let expected =
+            Forgetting { after: chrono::Duration::minutes(30), message: None, label: Some("Late".into()), ignores_waiting: true };
+        assert_eq!(Forgetting::of(&settings), Some(expected));
+    }
 }

@@ -8,6 +8,7 @@
 //! statement fails, the group is run again one command at a time, each in a savepoint: a bad command fails alone.
 mod departures;
 mod facts;
+mod moved;
 mod notices;
 mod rows;
 
@@ -15,8 +16,9 @@ pub use departures::{ContactDeparture, Departure};
 pub use notices::unread;
 
 use crate::catalog::{Catalog, Inbox, Snapshot};
-use crate::event::{AccountCard, Event, Fact, MessageView};
+use crate::event::{AccountCard, Event, Fact, MacroPost, MessageView};
 use crate::files::Stored;
+use crate::mailer::{self, Mail};
 use crate::message::UserCard;
 use crate::participants::Participants;
 use crate::webhooks::{Destination, destinations};
@@ -88,6 +90,10 @@ pub struct Record {
     pub retold: Vec<MessageView>,
     /// The titles of the contact's labels before and after, where they change.
     pub contact_labels: Option<(BTreeSet<String>, BTreeSet<String>)>,
+    /// Addresses that are told how the conversation is then.
+    pub posts: Vec<MacroPost>,
+    /// Mail in the desk's own name.
+    pub mails: Vec<Mail>,
     /// What becomes of rows that waited to be sent.
     pub outgoing: Vec<OutgoingChange>,
     /// The latest message before this command, for events about the conversation.
@@ -424,11 +430,19 @@ impl Writer {
             self.departed.insert(departure.contact.id);
         }
         self.ids.mark(db).await?;
+        let moving = match &departure {
+            Departure::Contact(departure) if departure.heir.is_some() => moved::conversations_of(db, departure.contact.id).await?,
+            _ => Vec::new(),
+        };
         let abandoned = departure.write(db).await?;
         let catalog = self.catalog.now();
         let (mut events, mut deliveries) = (Vec::new(), Vec::new());
         if let Departure::Contact(departure) = &departure {
-            for fact in departure.facts() {
+            let mut facts = departure.facts();
+            if let Some((_, heir)) = &departure.heir {
+                facts.extend(moved::facts(db, &catalog, &Arc::new(heir.clone()), &moving).await?);
+            }
+            for fact in facts {
                 let event = self.event(departure.account.clone(), departure.performer.clone(), fact);
                 deliveries.extend(self.deliveries(&catalog, &event));
                 events.push(event);
@@ -499,6 +513,7 @@ impl Writer {
         rows::update_contact_labels(db, stored.clone()).await?;
         rows::update_contacts(db, stored.clone()).await?;
         rows::write_outgoing(db, stored.clone()).await?;
+        mailer::insert(db, stored.clone().flat_map(|record| record.mails.clone()).collect(), entity::now()).await?;
         rows::write_claims(db, stored).await?;
         rows::insert_events(db, &events, deliveries).await?;
         let mut committed = Vec::with_capacity(records.len());

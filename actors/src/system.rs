@@ -137,7 +137,7 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         wakes: wakes.clone(),
     })
     .start();
-    ScheduleActor { db: db.clone(), conversations: conversations.clone(), event_log, events_kept }.start();
+    ScheduleActor { db: db.clone(), catalog: catalog.clone(), conversations: conversations.clone(), event_log, events_kept }.start();
     let surroundings = inbox::Surroundings { db: db.clone(), tools, conversations: conversations.clone(), wakes: wakes.clone(), pool };
     let supervisor = Supervisor::new(catalog.clone(), surroundings).start();
     let contacts = Contacts {

@@ -44,6 +44,9 @@ pub type Destination = (Endpoint, Option<&'static str>);
 
 /// Where a fact is told.
 pub fn destinations(fact: &Fact, account_id: i64, catalog: &Snapshot) -> Vec<Destination> {
+    if let Fact::MacroExecuted(_, post) = fact {
+        return vec![((EndpointKind::Macro, post.macro_id), None)];
+    }
     let Some(name) = webhook_name(fact) else { return Vec::new() };
     let view = fact.conversation();
     // Of what becomes of itself an inbox's own webhook does not hear.
@@ -227,7 +230,7 @@ impl Tried {
 
 impl Deliveries {
     /// Where the endpoint is and what signs for it; none if it is gone.
-    fn target(&self) -> Option<(String, Secret)> {
+    fn target(&self, event: &Event) -> Option<(String, Secret)> {
         let catalog = self.surroundings.catalog.now();
         match self.endpoint {
             (EndpointKind::Webhook, id) => catalog.webhook(id).map(|webhook| (webhook.row.url.clone(), webhook.secret.clone())),
@@ -239,11 +242,16 @@ impl Deliveries {
                 let bot = catalog.bot(id)?;
                 bot.outgoing_url().map(|url| (url.to_owned(), bot.secret.clone()))
             }
+            // The address of the macro as it was when it was run; nothing signs for it (contract, section 2, Automation).
+            (EndpointKind::Macro, _) => match &event.fact {
+                Fact::MacroExecuted(_, post) => Some((post.url.clone(), Secret::default())),
+                _ => None,
+            },
         }
     }
 
     async fn attempt(&self, row: &delivery::Model, event: &Event) -> Tried {
-        let Some((url, secret)) = self.target() else { return Tried::hopeless("the endpoint is gone".into()) };
+        let Some((url, secret)) = self.target(event) else { return Tried::hopeless("the endpoint is gone".into()) };
         let Some(mut body) = self.surroundings.wire.webhook_body(event) else {
             return Tried::hopeless("the event has no form for webhooks".into());
         };

@@ -21,6 +21,9 @@ pub struct Wire {
     presence: Presence,
 }
 
+/// Among the attributes of a message, and of the files in it that are sound: somebody spoke it.
+pub const VOICE_MESSAGE: &str = "is_voice_message";
+
 /// Epoch seconds.
 pub fn epoch(time: DateTime<Utc>) -> i64 {
     time.timestamp()
@@ -90,6 +93,8 @@ impl Wire {
             | Fact::ConversationRead(view)
             | Fact::AssigneeChanged(view)
             | Fact::TeamChanged(view)
+            | Fact::ConversationContactChanged(view)
+            | Fact::MacroExecuted(view, _)
             | Fact::ConversationMentioned(view, _) => self.conversation(view),
             Fact::NotificationCreated(told, unread) | Fact::NotificationUpdated(told, unread) => {
                 let mut notification = self.notification(told);
@@ -309,6 +314,7 @@ impl Wire {
                 set(&mut shown, "fallback_title", attachment.fallback_title.clone().into());
                 set(&mut shown, "data_url", attachment.external_url.clone().into());
             }
+            "embed" => set(&mut shown, "data_url", attachment.external_url.clone().into()),
             kind => {
                 let extension = text("file_name").rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
                 let is_picture = kind == "image" && is_shown_inline(text("content_type"));
@@ -319,6 +325,11 @@ impl Wire {
                 set(&mut shown, "file_size", attachment.meta.get("byte_size").cloned().unwrap_or(Value::Null));
                 set(&mut shown, "width", attachment.meta.get("width").cloned().unwrap_or(Value::Null));
                 set(&mut shown, "height", attachment.meta.get("height").cloned().unwrap_or(Value::Null));
+                if kind == "audio" {
+                    set(&mut shown, "transcribed_text", text("transcribed_text").into());
+                    let is_voice_message = attachment.meta.get(VOICE_MESSAGE).is_some_and(|is_voice| is_voice == true);
+                    set(&mut shown, VOICE_MESSAGE, is_voice_message.into());
+                }
             }
         }
         shown
@@ -326,12 +337,15 @@ impl Wire {
 
     /// The body posted to webhooks, if they hear of it (contract, section 8).
     pub fn webhook_body(&self, event: &Event) -> Option<Value> {
-        let name = webhook_name(&event.fact)?;
+        let name = match &event.fact {
+            Fact::MacroExecuted(..) => event.fact.name(),
+            fact => webhook_name(fact)?,
+        };
         let mut body = match &event.fact {
             Fact::MessageCreated(message, conversation) | Fact::MessageUpdated(message, conversation, _) => {
                 self.webhook_message(event, message, conversation)
             }
-            Fact::ConversationCreated(view) => self.webhook_conversation(event, view),
+            Fact::ConversationCreated(view) | Fact::MacroExecuted(view, _) => self.webhook_conversation(event, view),
             Fact::ConversationStatusChanged(view, changes) | Fact::ConversationUpdated(view, changes) => {
                 let mut body = self.webhook_conversation(event, view);
                 set(&mut body, "changed_attributes", changed_attributes(changes));

@@ -15,7 +15,7 @@ pub struct Model {
     /// The name it is told under, where the event has more than one.
     pub event_name: Option<String>,
     pub endpoint: EndpointKind,
-    /// Id of the webhook, inbox or bot, depending on `endpoint`.
+    /// Id of the webhook, inbox, bot or macro, depending on `endpoint`.
     pub endpoint_id: i64,
     /// Deliveries of one conversation to one endpoint go one after the other.
     pub conversation_id: Option<i64>,
@@ -36,6 +36,8 @@ pub enum EndpointKind {
     Inbox = 1,
     /// The `outgoing_url` of an agent bot.
     AgentBot = 2,
+    /// An address that a macro names.
+    Macro = 3,
 }
 
 /// How far a delivery came.

@@ -1,12 +1,7 @@
-//! What macros do to a conversation: a list of actions, checked when it is saved and carried out in order.
-use super::auth::Agent;
+//! What macros do to a conversation: a list of actions, checked when it is saved. `macro_runs` carries them out.
+use super::direct_uploads;
 use super::error::{ApiError, ApiResult};
-use super::scope::Found;
-use super::{ask, conversations, direct_uploads, labels, transcript};
-use actors::conversation::rules::{Change, LabelEdit};
-use actors::conversation::{Command, Draft, Say};
-use actors::message::Sender;
-use actors::store::NewFile;
+use actix_web::http::StatusCode;
 use actors::system::Handles;
 use entity::conversation::{Priority, Status};
 use serde_json::Value;
@@ -24,8 +19,8 @@ pub enum Action {
     AddLabel(Vec<String>),
     /// Removes labels.
     RemoveLabel(Vec<String>),
-    /// Gives it to an agent; `None` for whoever runs the action.
-    AssignAgent(Option<i64>),
+    /// Gives it to an agent.
+    AssignAgent(Whom),
     /// Takes it from its agent.
     RemoveAssignedAgent,
     /// Gives it to a team.
@@ -40,7 +35,30 @@ pub enum Action {
     MuteConversation,
     /// Mails what was said.
     SendEmailTranscript(String),
+    /// Mails something to the members of teams.
+    SendEmailToTeam {
+        /// Which.
+        team_ids: Vec<i64>,
+        /// What.
+        message: String,
+    },
+    /// Posts the conversation to an address.
+    SendWebhookEvent(String),
 }
+
+/// To whom a conversation is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// Whoever runs the action.
+    Caller,
+    /// Whoever answered last.
+    LastResponding,
+    /// This one.
+    Agent(i64),
+}
+
+/// The longest address, in characters.
+const URL_LIMIT: usize = 2048;
 
 /// Reads a list of `{action_name, action_params}`.
 ///
@@ -75,9 +93,10 @@ fn parse_one(action: &Value) -> Result<Action, String> {
         "add_label" => Action::AddLabel(some(&texts)?),
         "remove_label" => Action::RemoveLabel(some(&texts)?),
         "assign_agent" => match first()?.as_str() {
-            "self" => Action::AssignAgent(None),
+            "self" => Action::AssignAgent(Whom::Caller),
+            "last_responding_agent" => Action::AssignAgent(Whom::LastResponding),
             "nil" => Action::RemoveAssignedAgent,
-            agent => Action::AssignAgent(Some(id(agent)?)),
+            agent => Action::AssignAgent(Whom::Agent(id(agent)?)),
         },
         "remove_assigned_agent" => Action::RemoveAssignedAgent,
         "assign_team" => match first()?.as_str() {
@@ -95,6 +114,23 @@ fn parse_one(action: &Value) -> Result<Action, String> {
         ),
         "mute_conversation" => Action::MuteConversation,
         "send_email_transcript" => Action::SendEmailTranscript(first()?),
+        "send_email_to_team" => {
+            let given = given.first().ok_or_else(missing)?;
+            let message = given.get("message").and_then(text).filter(|message| !message.trim().is_empty());
+            let team_ids = given.get("team_ids").and_then(Value::as_array).filter(|ids| !ids.is_empty());
+            let (Some(message), Some(team_ids)) = (message, team_ids) else {
+                return Err(format!("{name}: action_params must be [{{team_ids, message}}]"));
+            };
+            let team_ids = team_ids.iter().map(|value| id(&text(value).unwrap_or_default())).collect::<Result<_, _>>()?;
+            Action::SendEmailToTeam { team_ids, message }
+        }
+        "send_webhook_event" => {
+            let url = first()?;
+            if url.chars().count() > URL_LIMIT {
+                return Err(format!("{name}: the address is longer than {URL_LIMIT} characters"));
+            }
+            Action::SendWebhookEvent(url)
+        }
         other => return Err(format!("action_name: \"{other}\" is not known to this version")),
     })
 }
@@ -112,45 +148,38 @@ fn priority(name: Option<&str>) -> Option<Option<Priority>> {
     }
 }
 
-/// Carries out an action in the name of an agent.
+/// Checks what actions name that only a look-up tells, when they are saved: files of the account, and addresses that may be posted to.
 ///
 /// # Errors
-/// What refuses it.
-pub async fn run(handles: &Handles, agent: &Agent, found: &Found, display_id: i64, action: &Action) -> ApiResult<()> {
-    let catalog = handles.catalog.now();
-    let change = match action {
-        Action::SendMessage(words) => return say(handles, agent, found, words, false, Vec::new()).await,
-        Action::AddPrivateNote(words) => return say(handles, agent, found, words, true, Vec::new()).await,
-        Action::SendAttachment(ids) => {
-            return say(handles, agent, found, "", false, direct_uploads::kept(handles, agent.account.id, ids).await?).await;
-        }
-        Action::SendEmailTranscript(email) => return transcript::send(handles, found, display_id, email).await,
-        Action::AddLabel(titles) => Change::Labels(LabelEdit::Edit { add: labels::titles(titles)?, remove: Vec::new() }),
-        Action::RemoveLabel(titles) => Change::Labels(LabelEdit::Edit { add: Vec::new(), remove: labels::titles(titles)? }),
-        Action::AssignAgent(id) => {
-            let id = id.unwrap_or(agent.user.row.id);
-            let user = catalog.user(id).filter(|_| found.inbox.is_visible_to(id));
-            Change::Assignee(Some(user.ok_or_else(|| ApiError::unprocessable(format!("{id} is no agent of this inbox")))?.card()))
-        }
-        Action::RemoveAssignedAgent => Change::Assignee(None),
-        Action::AssignTeam(id) => {
-            let team = catalog.team(*id).filter(|team| team.row.account_id == agent.account.id);
-            Change::Team(Some(team.ok_or_else(|| ApiError::unprocessable(format!("there is no team {id}")))?.card()))
-        }
-        Action::RemoveAssignedTeam => Change::Team(None),
-        Action::ChangeStatus(status) => Change::Status { status: Some(*status), snoozed_until: None },
-        Action::ChangePriority(priority) => Change::Priority(*priority),
-        Action::MuteConversation => return conversations::set_muted(handles, agent, found, true).await,
-    };
-    let command = Command::Change { conversation_id: found.address.conversation_id, by: agent.by(), change };
-    ask::tell(handles, found.address.key.clone(), command).await.map(drop)
+/// 422 naming the action.
+pub async fn check(handles: &Handles, account_id: i64, actions: &[Action]) -> ApiResult<()> {
+    for action in actions {
+        let (name, refusal) = match action {
+            Action::SendAttachment(ids) => match direct_uploads::kept(handles, account_id, ids).await {
+                Err(refusal) if refusal.status() == StatusCode::UNPROCESSABLE_ENTITY => ("send_attachment", refusal.to_string()),
+                found => {
+                    found?;
+                    continue;
+                }
+            },
+            Action::SendWebhookEvent(url) => match handles.egress.check(url).await {
+                Err(refusal) => ("send_webhook_event", refusal.to_string()),
+                Ok(_) => continue,
+            },
+            _ => continue,
+        };
+        return Err(ApiError::invalid("actions", format!("actions: {name}: {refusal}")));
+    }
+    Ok(())
 }
 
-async fn say(handles: &Handles, agent: &Agent, found: &Found, words: &str, private: bool, files: Vec<NewFile>) -> ApiResult<()> {
-    let content = Some(words.to_owned()).filter(|words| !words.is_empty());
-    let draft = Draft { content, private, files, ..Draft::default() };
-    let say = Say { conversation_id: found.address.conversation_id, sender: Sender::User(agent.card()), draft, claim: None };
-    ask::tell(handles, found.address.key.clone(), Command::Say(Box::new(say))).await.map(drop)
+/// The files that actions send.
+pub fn files(actions: &[Action]) -> Vec<i64> {
+    let of = |action: &Action| match action {
+        Action::SendAttachment(ids) => ids.clone(),
+        _ => Vec::new(),
+    };
+    actions.iter().flat_map(of).collect()
 }
 
 #[cfg(test)]
@@ -164,8 +193,17 @@ mod tests {
         for (given, read) in [
             (json!({"action_name": "send_message", "action_params": ["hi"]}), Action::SendMessage("hi".into())),
             (json!({"action_name": "add_label", "action_params": ["a", "b"]}), Action::AddLabel(vec!["a".into(), "b".into()])),
-            (json!({"action_name": "assign_agent", "action_params": ["self"]}), Action::AssignAgent(None)),
-            (json!({"action_name": "assign_agent", "action_params": [7]}), Action::AssignAgent(Some(7))),
+            (json!({"action_name": "assign_agent", "action_params": ["self"]}), Action::AssignAgent(Whom::Caller)),
+            (json!({"action_name": "assign_agent", "action_params": [7]}), Action::AssignAgent(Whom::Agent(7))),
+            (json!({"action_name": "assign_agent", "action_params": ["last_responding_agent"]}), Action::AssignAgent(Whom::LastResponding)),
+            (
+                json!({"action_name": "send_email_to_team", "action_params": [{"team_ids": [1, "2"], "message": "look"}]}),
+                Action::SendEmailToTeam { team_ids: vec![1, 2], message: "look".into() },
+            ),
+            (
+                json!({"action_name": "send_webhook_event", "action_params": ["https://a.example/x"]}),
+                Action::SendWebhookEvent("https://a.example/x".into()),
+            ),
             (json!({"action_name": "assign_agent", "action_params": ["nil"]}), Action::RemoveAssignedAgent),
             (json!({"action_name": "assign_team", "action_params": 4}), Action::AssignTeam(4)),
             (json!({"action_name": "change_status", "action_params": ["pending"]}), Action::ChangeStatus(Status::Pending)),
@@ -184,6 +222,9 @@ mod tests {
             (json!([{"action_name": "send_message", "action_params": []}]), "send_message: action_params"),
             (json!([{"action_name": "assign_team", "action_params": ["x"]}]), "assign_team: \"x\" is no id"),
             (json!([{"action_name": "change_status", "action_params": ["gone"]}]), "change_status: none of"),
+            (json!([{"action_name": "send_email_to_team", "action_params": [{"team_ids": [1]}]}]), "send_email_to_team: action_params"),
+            (json!([{"action_name": "send_email_to_team", "action_params": [{"team_ids": ["x"], "message": "y"}]}]), "\"x\" is no id"),
+            (json!([{"action_name": "send_webhook_event", "action_params": []}]), "send_webhook_event: action_params"),
         ] {
             let refused = parse(&given).unwrap_err();
             assert!(refused.contains(words), "{refused}");

@@ -1,12 +1,14 @@
 //! The same change to many conversations or contacts at once.
 use super::auth::Agent;
 use super::body::{Body, Request};
-use super::conversations::{assignable, team, tell_change};
+use super::conversations::{assignable, team, tell_steps};
 use super::error::{ApiError, ApiResult};
 use super::labels::titles;
 use super::scope::find;
 use super::{contact_bulk, fields};
+use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
+use actors::conversation::Step;
 use actors::conversation::rules::{Change, LabelEdit};
 use actors::system::Handles;
 use chrono::{DateTime, Utc};
@@ -58,7 +60,8 @@ pub struct LabelEdits {
     remove: Vec<String>,
 }
 
-/// Changes many conversations, or contacts. Everything is checked before the first is changed.
+/// Changes many conversations, or contacts. Those that are not there, or not the caller's to see, are passed over; everything else is
+/// checked before the first is changed.
 #[utoipa::path(post, path = "", tag = "Conversations", request_body = BulkFields, responses((status = 200, description = "done"), (status = 422, description = "a field is wrong")))]
 pub async fn create(handles: web::Data<Handles>, agent: Agent, body: Body<BulkFields>) -> ApiResult<HttpResponse> {
     let asked = body.value;
@@ -75,7 +78,11 @@ pub async fn create(handles: web::Data<Handles>, agent: Agent, body: Body<BulkFi
     }
     let mut found = Vec::with_capacity(asked.ids.len());
     for id in &asked.ids {
-        found.push(find(&handles, &agent, *id).await?);
+        match find(&handles, &agent, *id).await {
+            Ok(one) => found.push(one),
+            Err(error) if error.status() == StatusCode::NOT_FOUND => {}
+            Err(error) => return Err(error),
+        }
     }
     let fields = asked.fields.unwrap_or_default();
     let labels = asked.labels.unwrap_or_default();
@@ -101,8 +108,13 @@ pub async fn create(handles: web::Data<Handles>, agent: Agent, body: Body<BulkFi
         work.push((found, changes));
     }
     for (found, changes) in work {
-        for change in changes {
-            tell_change(&handles, &agent, found.address.clone(), change).await?;
+        if changes.is_empty() {
+            continue;
+        }
+        match tell_steps(&handles, &agent, found.address, changes.into_iter().map(Step::Change).collect()).await {
+            // Removed meanwhile.
+            Err(error) if error.status() == StatusCode::NOT_FOUND => {}
+            told => drop(told?),
         }
     }
     Ok(HttpResponse::Ok().finish())

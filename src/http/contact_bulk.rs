@@ -25,14 +25,14 @@ struct Asked {
     #[serde(default, deserialize_with = "fields::text")]
     action_name: Option<String>,
     #[serde(default)]
-    labels: LabelChanges,
+    labels: Option<LabelChanges>,
 }
 
 #[derive(Default, Deserialize)]
 struct LabelChanges {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::texts")]
     add: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::texts")]
     remove: Vec<String>,
 }
 
@@ -47,7 +47,10 @@ pub async fn act(handles: &Handles, agent: &Agent, body: &Value) -> ApiResult<()
     }
     match asked.action_name.as_deref() {
         Some("delete") => remove(handles, agent, &asked.ids).await,
-        None | Some("") => label(handles, agent, &asked.ids, &asked.labels.add, &asked.labels.remove).await,
+        None | Some("") => {
+            let labels = asked.labels.unwrap_or_default();
+            label(handles, agent, &asked.ids, &labels.add, &labels.remove).await
+        }
         Some(_) => Err(ApiError::invalid("action_name", "action_name must be delete, or absent for labels")),
     }
 }

@@ -7,7 +7,8 @@ use super::auth::Administrator;
 use super::body::{Body, Request, parse};
 use super::contact_transfers::{self, Asked, Outcome};
 use super::error::{ApiError, ApiResult};
-use super::{fields, labels};
+use super::{fields, filtering, labels};
+use crate::reads::filter::Table;
 use actix_web::{HttpResponse, web};
 use actors::system::Handles;
 use actors::wire::iso;
@@ -34,10 +35,10 @@ pub struct Export {
     /// Only contacts with this label.
     #[serde(default, deserialize_with = "fields::text")]
     label: Option<String>,
-    /// A filter; none is understood here yet.
+    /// Only contacts that match these filters, which are those of `contacts/filter`.
     #[serde(default)]
     #[schema(value_type = Option<Vec<Object>>)]
-    payload: Option<Vec<Value>>,
+    payload: Option<Value>,
 }
 
 impl Request for Export {}
@@ -47,8 +48,8 @@ impl Request for Export {}
 pub async fn start(handles: web::Data<Handles>, admin: Administrator, body: Body<Export>) -> ApiResult<HttpResponse> {
     let Administrator(agent) = admin;
     let Export { column_names, label, payload } = body.value;
-    if payload.is_some_and(|filter| !filter.is_empty()) {
-        return Err(ApiError::invalid("payload", "payload: an export cannot be filtered; name a label, or export all"));
+    if let Some(payload) = &payload {
+        filtering::compile(&handles, agent.account.id, Table::Contacts, payload).await?;
     }
     let columns = column_names.filter(|names| !names.is_empty()).unwrap_or_else(|| USUAL.iter().map(|name| (*name).to_owned()).collect());
     if columns.len() > 100 || columns.iter().any(|name| name.chars().count() > 255) {
@@ -59,7 +60,7 @@ pub async fn start(handles: web::Data<Handles>, admin: Administrator, body: Body
         author: agent.author(),
         user_id: agent.user.row.id,
         direction: Direction::Export,
-        options: json!({ "columns": columns, "label": label }),
+        options: json!({ "columns": columns, "label": label, "payload": payload }),
         source_blob_id: None,
     };
     contact_transfers::begin(&handles, asked).await
@@ -75,6 +76,8 @@ pub async fn show(handles: web::Data<Handles>, admin: Administrator) -> ApiResul
 struct Options {
     columns: Vec<String>,
     label: Option<String>,
+    #[serde(default)]
+    payload: Option<Value>,
 }
 
 /// Writes the file.
@@ -82,7 +85,7 @@ struct Options {
 /// # Errors
 /// If the database fails.
 pub async fn run(handles: &Handles, account: &account::Model, transfer: &contact_transfer::Model) -> ApiResult<Outcome> {
-    let Options { columns, label } = parse(&transfer.options)?;
+    let Options { columns, label, payload } = parse(&transfer.options)?;
     let mut wanted = Condition::all().add(contact::Column::AccountId.eq(account.id)).add(
         Condition::any()
             .add(contact::Column::Email.is_not_null())
@@ -97,6 +100,9 @@ pub async fn run(handles: &Handles, account: &account::Model, transfer: &contact
             .and_where(contact_label::Column::Title.eq(label))
             .take();
         wanted = wanted.add(contact::Column::Id.in_subquery(labelled));
+    }
+    if let Some(payload) = payload {
+        wanted = wanted.add(filtering::compile(handles, account.id, Table::Contacts, &payload).await?);
     }
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(columns.iter().map(|name| guarded(name, name).into_owned())).map_err(ApiError::failed)?;

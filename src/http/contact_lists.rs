@@ -29,7 +29,7 @@ pub struct ListQuery {
     #[serde(default, deserialize_with = "fields::text")]
     sort: Option<String>,
     /// Only those with any of these labels.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "query::texts")]
     #[param(rename = "labels[]")]
     labels: Vec<String>,
     /// For the search.

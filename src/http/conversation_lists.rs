@@ -13,6 +13,7 @@ use entity::{contact_inbox, now};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, Iterable, QueryFilter, QuerySelect, QueryTrait};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
 /// How many conversations are on a page (contract, section 0).
@@ -37,7 +38,7 @@ pub struct ListQuery {
     #[serde(default, deserialize_with = "fields::optional_id")]
     team_id: Option<i64>,
     /// Only those with any of these labels.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "query::texts")]
     #[param(rename = "labels[]")]
     labels: Vec<String>,
     /// Only those in which a message has these words, whatever their status.
@@ -86,6 +87,28 @@ pub async fn list(handles: web::Data<Handles>, agent: Agent, query: Query<ListQu
 pub async fn meta(handles: web::Data<Handles>, agent: Agent, query: Query<ListQuery>) -> ApiResult<HttpResponse> {
     let list = asked(&handles, &agent, &query.0)?;
     Ok(HttpResponse::Ok().json(json!({ "meta": Counts::read(&handles, &agent, &list).await?.with_assigned() })))
+}
+
+/// How many open conversations have something that nobody has read, of those that the caller may see.
+#[utoipa::path(get, path = "", tag = "Conversations", responses((status = 200, description = "payload: all_count, inboxes, labels and teams by their ids")))]
+pub async fn unread_counts(handles: web::Data<Handles>, agent: Agent) -> ApiResult<HttpResponse> {
+    let scope = scope(&agent);
+    let (mut all, mut inboxes, mut teams) = (0, BTreeMap::new(), BTreeMap::new());
+    for row in handles.db.read.query_all(&lists::unread(&scope)).await? {
+        let (inbox_id, team_id, count): (i64, Option<i64>, i64) =
+            (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+        all += count;
+        *inboxes.entry(inbox_id.to_string()).or_insert(0) += count;
+        if let Some(team_id) = team_id {
+            *teams.entry(team_id.to_string()).or_insert(0) += count;
+        }
+    }
+    let mut labels = BTreeMap::new();
+    for row in handles.db.read.query_all(&lists::unread_by_label(&scope)).await? {
+        let (label_id, count): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        labels.insert(label_id.to_string(), count);
+    }
+    Ok(HttpResponse::Ok().json(json!({ "payload": { "all_count": all, "inboxes": inboxes, "labels": labels, "teams": teams } })))
 }
 
 /// Filters, as the contract has them (section 4).

@@ -12,13 +12,14 @@ use super::{audit, contacts, fields, notifications, render, views};
 use actix_web::{HttpResponse, web};
 use actors::addresses::Address;
 use actors::catalog::Inbox;
-use actors::conversation::rules::Change;
-use actors::conversation::{Command, Open};
+use actors::conversation::rules::{By, Change};
+use actors::conversation::{Act, Command, Open, Step};
 use actors::message::{Key, TeamCard, UserCard};
 use actors::store::Recorded;
 use actors::system::Handles;
 use actors::wire::iso_or_null;
 use chrono::{DateTime, Utc};
+use entity::account_user::Role;
 use entity::contact_inbox;
 use entity::conversation::{self, Priority, Status};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -153,7 +154,7 @@ pub struct StatusFields {
 
 impl Request for StatusFields {}
 
-/// Resolves, reopens, snoozes; without a status, from open to resolved and back.
+/// Resolves, reopens, snoozes; without a status, from open to resolved and back. An agent who opens it takes it.
 #[utoipa::path(post, path = "", tag = "Conversations", request_body = StatusFields, responses((status = 200, description = "payload: success, conversation_id, current_status")))]
 pub async fn toggle_status(
     handles: web::Data<Handles>,
@@ -162,7 +163,12 @@ pub async fn toggle_status(
     body: Body<StatusFields>,
 ) -> ApiResult<HttpResponse> {
     let StatusFields { status, snoozed_until } = body.value;
-    let recorded = change(&handles, &worker, path.1, Change::Status { status, snoozed_until }).await?;
+    let mut changes = vec![Change::Status { status, snoozed_until }];
+    if let By::User(user, Role::Agent) = worker.by() {
+        changes.push(Change::AssigneeIfOpen(user));
+    }
+    let found = find(&handles, &worker, path.1).await?;
+    let recorded = tell_steps(&handles, &worker, found.address, changes.into_iter().map(Step::Change).collect()).await?;
     let conversation = recorded.conversation.ok_or_else(ApiError::not_found)?;
     Ok(HttpResponse::Ok().json(json!({
         "meta": {},
@@ -180,18 +186,19 @@ pub async fn toggle_status(
 pub struct PriorityFields {
     #[serde(default, deserialize_with = "priority")]
     #[schema(value_type = Option<String>)]
-    priority: Option<Priority>,
+    priority: Option<Option<Priority>>,
 }
 
 impl Request for PriorityFields {}
 
-fn priority<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Priority>, D::Error> {
+/// Tells absent (`None`) from none (`Some(None)`).
+fn priority<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Priority>>, D::Error> {
     let text = fields::text(deserializer)?.filter(|text| !text.is_empty() && text != "null" && text != "none");
     let parsed = text.map(|text| Priority::deserialize(serde::de::value::StringDeserializer::<D::Error>::new(text)));
-    parsed.transpose()
+    parsed.transpose().map(Some)
 }
 
-/// Sets how urgent it is.
+/// Sets how urgent it is; without a priority it has none.
 #[utoipa::path(post, path = "", tag = "Conversations", request_body = PriorityFields, responses((status = 200, description = "set")))]
 pub async fn toggle_priority(
     handles: web::Data<Handles>,
@@ -199,11 +206,11 @@ pub async fn toggle_priority(
     path: web::Path<(i64, i64)>,
     body: Body<PriorityFields>,
 ) -> ApiResult<HttpResponse> {
-    change(&handles, &worker, path.1, Change::Priority(body.value.priority)).await?;
+    change(&handles, &worker, path.1, Change::Priority(body.value.priority.flatten())).await?;
     Ok(HttpResponse::Ok().finish())
 }
 
-/// Sets how urgent it is, and shows it.
+/// Sets how urgent it is, and shows it; what is not named stays.
 #[utoipa::path(patch, path = "", tag = "Conversations", request_body = PriorityFields, responses((status = 200, description = "the conversation")))]
 pub async fn update(
     handles: web::Data<Handles>,
@@ -211,8 +218,12 @@ pub async fn update(
     path: web::Path<(i64, i64)>,
     body: Body<PriorityFields>,
 ) -> ApiResult<HttpResponse> {
-    let recorded = change(&handles, &worker, path.1, Change::Priority(body.value.priority)).await?;
-    answer(&handles, recorded.conversation.ok_or_else(ApiError::not_found)?.id).await
+    let found = find(&handles, &worker, path.1).await?;
+    let id = found.address.conversation_id;
+    if let Some(priority) = body.value.priority {
+        tell_change(&handles, &worker, found.address, Change::Priority(priority)).await?;
+    }
+    answer(&handles, id).await
 }
 
 /// Whose a conversation shall be.
@@ -379,20 +390,45 @@ pub async fn unmute(handles: web::Data<Handles>, agent: Agent, path: web::Path<(
     Ok(HttpResponse::Ok().finish())
 }
 
+/// The assistant that answers in the inbox of a conversation: there is none here.
+#[utoipa::path(get, path = "", tag = "Conversations", responses((status = 200, description = "assistant: null"), (status = 404, description = "no such conversation")))]
+pub async fn inbox_assistant(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
+    find(&handles, &agent, path.1).await?;
+    Ok(HttpResponse::Ok().json(json!({ "assistant": null })))
+}
+
 /// Blocks the contact or lets it write again, and says so in the conversation.
-///
-/// # Errors
-/// If the store fails.
-pub async fn set_muted(handles: &Handles, agent: &Agent, found: &Found, muted: bool) -> ApiResult<()> {
+async fn set_muted(handles: &Handles, agent: &Agent, found: &Found, muted: bool) -> ApiResult<()> {
     let id = found.address.conversation_id;
     let row = conversation::Entity::find_by_id(id).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
     let contact = contacts::of_account(handles, agent, row.contact_id).await?;
-    if contact.blocked != muted {
-        let update = actors::contacts::Update { blocked: Some(muted), performer: Some(agent.card()), ..Default::default() };
-        handles.contacts.update(&agent.account, contact, update).await?;
-        tell_change(handles, agent, found.address.clone(), Change::Muted(muted)).await?;
+    let is_done = contact.blocked == muted && (row.status == Status::Resolved || !muted);
+    if !is_done {
+        tell_blocking(handles, agent, found.address.clone(), contact.id, vec![Step::Change(Change::Muted(muted))]).await?;
     }
     Ok(())
+}
+
+/// Does several things in a conversation, among them what blocks its contact.
+///
+/// # Errors
+/// What refuses one of them.
+pub async fn tell_blocking(handles: &Handles, agent: &Agent, address: Address, contact_id: i64, steps: Vec<Step>) -> ApiResult<Recorded> {
+    // Nobody else changes the contact meanwhile, and everybody who keeps it is told.
+    let _turn = handles.contacts.turns.of(contact_id).await;
+    let recorded = tell_steps(handles, agent, address, steps).await?;
+    handles.contacts.told(recorded.contact.clone()).await;
+    Ok(recorded)
+}
+
+/// Does several things in a conversation that was found: all of them or none.
+///
+/// # Errors
+/// What refuses one of them.
+pub async fn tell_steps(handles: &Handles, caller: &impl Works, address: Address, steps: Vec<Step>) -> ApiResult<Recorded> {
+    let Address { conversation_id, key } = address;
+    let act = Act { conversation_id, by: caller.by(), steps, quiet_since: None, claim: None };
+    tell(handles, key, Command::Act(Box::new(act))).await
 }
 
 /// Changes a conversation that the caller may see.

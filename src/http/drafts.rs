@@ -34,14 +34,11 @@ pub async fn show(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i6
         .filter(draft::Column::UserId.eq(agent.user.row.id))
         .one(&handles.db.read)
         .await?;
-    Ok(HttpResponse::Ok().json(match found {
-        Some(draft) => json!({ "has_draft": true, "message": draft.message }),
-        None => json!({ "has_draft": false }),
-    }))
+    Ok(answer(found.map(|draft| draft.message)))
 }
 
 /// Keeps the caller's draft; an empty one is none.
-#[utoipa::path(patch, path = "", tag = "Conversations", request_body = DraftFields, responses((status = 200, description = "kept"), (status = 422, description = "too long")))]
+#[utoipa::path(patch, path = "", tag = "Conversations", request_body = DraftFields, responses((status = 200, description = "has_draft, message"), (status = 422, description = "too long")))]
 pub async fn update(
     handles: web::Data<Handles>,
     agent: Agent,
@@ -59,17 +56,17 @@ pub async fn update(
         id: ActiveValue::NotSet,
         conversation_id: ActiveValue::Set(find(&handles, &agent, path.1).await?.address.conversation_id),
         user_id: ActiveValue::Set(agent.user.row.id),
-        message: ActiveValue::Set(message),
+        message: ActiveValue::Set(message.clone()),
         updated_at: ActiveValue::Set(entity::now()),
     };
     let mut conflict = OnConflict::columns([draft::Column::ConversationId, draft::Column::UserId]);
     conflict.update_columns([draft::Column::Message, draft::Column::UpdatedAt]);
     draft::Entity::insert(row).on_conflict(conflict).exec_without_returning(&handles.db.write).await?;
-    Ok(HttpResponse::Ok().finish())
+    Ok(answer(Some(message)))
 }
 
 /// Forgets the caller's draft.
-#[utoipa::path(delete, path = "", tag = "Conversations", responses((status = 200, description = "forgotten")))]
+#[utoipa::path(delete, path = "", tag = "Conversations", responses((status = 200, description = "has_draft")))]
 pub async fn remove(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
     let id = find(&handles, &agent, path.1).await?.address.conversation_id;
     draft::Entity::delete_many()
@@ -77,5 +74,12 @@ pub async fn remove(handles: web::Data<Handles>, agent: Agent, path: web::Path<(
         .filter(draft::Column::UserId.eq(agent.user.row.id))
         .exec(&handles.db.write)
         .await?;
-    Ok(HttpResponse::Ok().finish())
+    Ok(answer(None))
+}
+
+fn answer(message: Option<String>) -> HttpResponse {
+    HttpResponse::Ok().json(match message {
+        Some(message) => json!({ "has_draft": true, "message": message }),
+        None => json!({ "has_draft": false }),
+    })
 }

@@ -11,9 +11,9 @@ use serde_json::Value;
 /// # Errors
 /// 422 for an unknown key, operator or value.
 pub async fn compile(handles: &Handles, account_id: i64, table: Table, payload: &Value) -> ApiResult<Condition> {
-    let defined = Entity::find().filter(Column::AccountId.eq(account_id)).filter(Column::AttributeModel.eq(table.model()));
-    let custom = defined.all(&handles.db.read).await?.into_iter();
-    let custom: Vec<Custom> = custom.map(|row| Custom { key: row.attribute_key, display_type: row.attribute_display_type }).collect();
+    let defined = Entity::find().filter(Column::AccountId.eq(account_id)).all(&handles.db.read).await?.into_iter();
+    let custom = defined.map(|row| Custom { key: row.attribute_key, display_type: row.attribute_display_type, model: row.attribute_model });
+    let custom: Vec<Custom> = custom.collect();
     let backend = handles.db.read.get_database_backend();
     let compiler = Compiler { backend, account_id, table, custom: &custom, today: entity::now().date_naive() };
     compiler.compile(payload).map_err(|refused| ApiError::unprocessable(refused.to_string()))

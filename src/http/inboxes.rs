@@ -4,7 +4,6 @@ use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
 use super::{ask::ask, audit, cache_keys, fields, render, uploads};
 use crate::inboxes::{announce, default_working_hours, is_managed_by_file, new_row, sealed, updated, webhook_url};
-use crate::working_hours;
 use actix_web::{HttpResponse, web};
 use actors::catalog::Inbox;
 use actors::channel::ChannelSettings;
@@ -14,6 +13,7 @@ use actors::message::UserCard;
 use actors::secret::random_token;
 use actors::supervisor::{Find, Reconcile};
 use actors::system::Handles;
+use actors::working_hours;
 use entity::inbox::{self, SenderNameType};
 use sea_orm::sea_query::Expr;
 use sea_orm::{

@@ -3,16 +3,19 @@ use super::auth::Agent;
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
 use super::scope::find;
-use super::{actions, audit, fields, render};
+use super::{actions, audit, fields, macro_runs, render};
+use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use actors::system::Handles;
 use actors::wire::set;
+use entity::blob;
 use entity::macros::{self, Visibility};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder, TransactionTrait,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::{BTreeSet, HashMap};
 use utoipa::ToSchema;
 
 /// The most conversations of one run.
@@ -41,14 +44,13 @@ pub async fn list(handles: web::Data<Handles>, agent: Agent) -> ApiResult<HttpRe
     let is_usable = macros::Column::Visibility.eq(Visibility::Global).or(macros::Column::CreatedById.eq(agent.user.row.id));
     let rows = macros::Entity::find().filter(macros::Column::AccountId.eq(agent.account.id)).filter(is_usable);
     let rows = rows.order_by_asc(macros::Column::Id).all(&handles.db.read).await?;
-    let shown: Vec<Value> = rows.iter().map(|row| shown(&handles, row)).collect();
-    Ok(HttpResponse::Ok().json(json!({ "payload": shown })))
+    Ok(HttpResponse::Ok().json(json!({ "payload": shown(&handles, &rows).await? })))
 }
 
 /// One macro.
 #[utoipa::path(get, path = "", tag = "Macros", responses((status = 200, description = "payload: the macro"), (status = 404, description = "no such macro")))]
 pub async fn show(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
-    Ok(answer(&handles, &usable(&handles, &agent, path.1).await?))
+    answer(&handles, usable(&handles, &agent, path.1).await?).await
 }
 
 /// Creates a macro; those of an agent are personal, whatever is asked.
@@ -63,7 +65,7 @@ pub async fn create(handles: web::Data<Handles>, agent: Agent, body: Body<MacroF
         visibility: ActiveValue::Set(checked_visibility(&agent, fields.visibility.as_deref())?),
         created_by_id: ActiveValue::Set(agent.user.row.id),
         updated_by_id: ActiveValue::Set(agent.user.row.id),
-        actions: ActiveValue::Set(checked_actions(fields.actions.unwrap_or_default())?),
+        actions: ActiveValue::Set(checked_actions(&handles, &agent, fields.actions.unwrap_or_default()).await?),
         created_at: ActiveValue::Set(now),
         updated_at: ActiveValue::Set(now),
     };
@@ -71,7 +73,7 @@ pub async fn create(handles: web::Data<Handles>, agent: Agent, body: Body<MacroF
     let stored = row.insert(&transaction).await?;
     audit::created(&transaction, &agent.author(), ("Macro", stored.id), &stored).await?;
     transaction.commit().await?;
-    Ok(answer(&handles, &stored))
+    answer(&handles, stored).await
 }
 
 /// Changes a macro.
@@ -92,7 +94,7 @@ pub async fn update(
         row.visibility = ActiveValue::Set(checked_visibility(&agent, fields.visibility.as_deref())?);
     }
     if let Some(actions) = fields.actions {
-        row.actions = ActiveValue::Set(checked_actions(actions)?);
+        row.actions = ActiveValue::Set(checked_actions(&handles, &agent, actions).await?);
     }
     row.updated_by_id = ActiveValue::Set(agent.user.row.id);
     row.updated_at = ActiveValue::Set(entity::now());
@@ -100,7 +102,7 @@ pub async fn update(
     let after = row.update(&transaction).await?;
     audit::updated(&transaction, &agent.author(), ("Macro", after.id), &before, &after).await?;
     transaction.commit().await?;
-    Ok(answer(&handles, &after))
+    answer(&handles, after).await
 }
 
 /// Removes a macro.
@@ -123,7 +125,8 @@ pub struct Run {
 
 impl Request for Run {}
 
-/// Runs a macro: its actions in order, on each conversation. The first refusal ends it and says where.
+/// Runs a macro: its actions in order, on each conversation all of them or none. Everything that they name is looked up before the
+/// first conversation is touched; the first refusal ends it and says where.
 #[utoipa::path(post, path = "", tag = "Macros", request_body = Run, responses((status = 200, description = "done"), (status = 422, description = "an action was refused")))]
 pub async fn execute(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>, body: Body<Run>) -> ApiResult<HttpResponse> {
     let row = usable(&handles, &agent, path.1).await?;
@@ -132,17 +135,25 @@ pub async fn execute(handles: web::Data<Handles>, agent: Agent, path: web::Path<
     if ids.is_empty() || ids.len() > RUN_LIMIT {
         return Err(ApiError::invalid("conversation_ids", format!("conversation_ids: between 1 and {RUN_LIMIT} conversations")));
     }
-    // All are looked for first, so that a wrong id changes nothing.
-    let mut found = Vec::with_capacity(ids.len());
+    // Everything is looked up first, so that a wrong id changes nothing.
+    let mut plans = Vec::with_capacity(ids.len());
     for id in ids {
-        found.push((id, find(&handles, &agent, id).await?));
+        let found = find(&handles, &agent, id).await?;
+        plans.push(macro_runs::plan(&handles, &agent, &row, &actions, id, found).await.map_err(|error| at(id, error))?);
     }
-    for (display_id, found) in &found {
-        for action in &actions {
-            actions::run(&handles, &agent, found, *display_id, action).await?;
-        }
+    for plan in plans {
+        let id = plan.display_id;
+        macro_runs::run(&handles, &agent, plan).await.map_err(|error| at(id, error))?;
     }
     Ok(HttpResponse::Ok().finish())
+}
+
+/// Says in which conversation an action was refused.
+fn at(display_id: i64, error: ApiError) -> ApiError {
+    match error.status() {
+        StatusCode::UNPROCESSABLE_ENTITY => ApiError::unprocessable(format!("conversation {display_id}: {error}")),
+        _ => error,
+    }
 }
 
 async fn usable(handles: &Handles, agent: &Agent, id: i64) -> ApiResult<macros::Model> {
@@ -175,28 +186,55 @@ fn checked_visibility(agent: &Agent, visibility: Option<&str>) -> ApiResult<Visi
     }
 }
 
-fn checked_actions(actions: Value) -> ApiResult<Value> {
-    actions::parse(&actions).map_err(|words| ApiError::invalid("actions", words))?;
-    Ok(actions)
+async fn checked_actions(handles: &Handles, agent: &Agent, given: Value) -> ApiResult<Value> {
+    let parsed = actions::parse(&given).map_err(|words| ApiError::invalid("actions", words))?;
+    actions::check(handles, agent.account.id, &parsed).await?;
+    Ok(given)
 }
 
-fn answer(handles: &Handles, row: &macros::Model) -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "payload": shown(handles, row) }))
+async fn answer(handles: &Handles, row: macros::Model) -> ApiResult<HttpResponse> {
+    let shown = shown(handles, &[row]).await?.pop();
+    Ok(HttpResponse::Ok().json(json!({ "payload": shown })))
 }
 
-fn shown(handles: &Handles, row: &macros::Model) -> Value {
-    let mut shown = json!({
-        "id": row.id,
-        "name": row.name,
-        "visibility": row.visibility.name(),
-        "account_id": row.account_id,
-        "actions": row.actions,
-    });
+/// Macros as they are shown; with the files that they send, where they send some that are still there.
+async fn shown(handles: &Handles, rows: &[macros::Model]) -> ApiResult<Vec<Value>> {
+    let files_of: Vec<Vec<i64>> = rows.iter().map(|row| actions::files(&actions::parse(&row.actions).unwrap_or_default())).collect();
+    let ids: BTreeSet<i64> = files_of.iter().flatten().copied().collect();
+    let files = blob::Entity::find().filter(blob::Column::Id.is_in(ids)).all(&handles.db.read).await?;
+    let files: HashMap<i64, blob::Model> = files.into_iter().map(|file| (file.id, file)).collect();
     let catalog = handles.catalog.now();
-    for (name, id) in [("created_by", row.created_by_id), ("updated_by", row.updated_by_id)] {
-        if let Some(user) = catalog.user(id) {
-            set(&mut shown, name, render::agent(handles, user, row.account_id));
+    let one = |(row, file_ids): (&macros::Model, Vec<i64>)| {
+        let mut shown = json!({
+            "id": row.id,
+            "name": row.name,
+            "visibility": row.visibility.name(),
+            "account_id": row.account_id,
+            "actions": row.actions,
+        });
+        for (name, id) in [("created_by", row.created_by_id), ("updated_by", row.updated_by_id)] {
+            if let Some(user) = catalog.user(id) {
+                set(&mut shown, name, render::agent(handles, user, row.account_id));
+            }
         }
-    }
-    shown
+        let of_account = |id: i64| files.get(&id).filter(|file| file.account_id == row.account_id);
+        let sent: Vec<Value> = file_ids.into_iter().filter_map(of_account).map(|file| shown_file(handles, row, file)).collect();
+        if !sent.is_empty() {
+            set(&mut shown, "files", sent.into());
+        }
+        shown
+    };
+    Ok(rows.iter().zip(files_of).map(one).collect())
+}
+
+fn shown_file(handles: &Handles, row: &macros::Model, file: &blob::Model) -> Value {
+    json!({
+        "id": file.id,
+        "macro_id": row.id,
+        "account_id": row.account_id,
+        "file_type": file.content_type,
+        "file_url": handles.files.url(&file.key, &file.file_name),
+        "blob_id": file.id,
+        "filename": file.file_name,
+    })
 }

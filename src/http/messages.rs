@@ -11,10 +11,10 @@ use super::{direct_uploads, fields, message_items, render, views};
 use actix_web::{HttpResponse, web};
 use actors::conversation::rules::{ATTACHMENTS_LIMIT, CONTENT_LIMIT};
 use actors::conversation::{Command, Draft, Incoming, Outcome, Say, Target};
-use actors::message::{Profile, Sender};
+use actors::message::{Assignee, Profile, Sender};
 use actors::store::NewFile;
 use actors::system::Handles;
-use actors::wire::{iso_or_null, set};
+use actors::wire::{VOICE_MESSAGE, iso_or_null, set};
 use entity::message::{self, MessageStatus, MessageType};
 use entity::{attachment, blob, conversation, message as rows};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -64,6 +64,9 @@ pub struct MessageFields {
     /// Signed ids of files that were uploaded before.
     #[serde(default, deserialize_with = "fields::texts")]
     attachments: Vec<String>,
+    /// Its sound was spoken as a message.
+    #[serde(default, deserialize_with = "fields::flag")]
+    is_voice_message: Option<bool>,
     /// `AgentBot` with `sender_id`: says it in the name of a bot.
     #[serde(default, deserialize_with = "fields::text")]
     sender_type: Option<String>,
@@ -152,8 +155,12 @@ pub async fn list(
         "agent_last_seen_at": iso_or_null(row.agent_last_seen_at),
         "assignee_last_seen_at": iso_or_null(row.assignee_last_seen_at),
     });
-    if let Some(user) = row.assignee_id.and_then(|id| handles.catalog.now().user(id).cloned()) {
-        set(&mut meta, "assignee", handles.wire.user(&user.card(), agent.account.id));
+    if let Some(assignee) = handles.catalog.now().assignee(&row) {
+        let shown = match &assignee {
+            Assignee::User(user) => handles.wire.user(user, agent.account.id),
+            Assignee::Bot(bot) => handles.wire.bot(bot),
+        };
+        set(&mut meta, "assignee", shown);
     }
     Ok(HttpResponse::Ok().json(json!({ "meta": meta, "payload": payload })))
 }
@@ -180,8 +187,9 @@ pub async fn create(
             Command::Say(Box::new(Say { conversation_id: address.conversation_id, sender, draft, claim: claim.id }))
         }
         Some("incoming") if inbox.settings.kind() == "api" => {
-            let incoming = incoming(draft(&handles, &worker, fields, body.files).await?, address.conversation_id, claim.id);
-            Command::Deliver(Box::new(incoming))
+            let mut draft = draft(&handles, &worker, fields, body.files).await?;
+            refer(&handles, address.conversation_id, &mut draft).await?;
+            Command::Deliver(Box::new(incoming(draft, address.conversation_id, claim.id)))
         }
         Some("incoming") => return Err(ApiError::unprocessable("Incoming messages are only allowed in Api inboxes")),
         Some(other) => return Err(ApiError::invalid("message_type", format!("message_type: \"{other}\" is none of outgoing, incoming"))),
@@ -200,16 +208,22 @@ fn sender(handles: &Handles, worker: &Worker, fields: &MessageFields) -> ApiResu
     bot.map(Sender::Bot).ok_or_else(|| ApiError::invalid("sender_id", format!("sender_id: there is no bot {id}")))
 }
 
-/// Adds the provider's id of the message that a draft answers; what is no message of the conversation is not answered.
+/// Adds to the id of the message that a draft answers the provider's, or the other way round; what is no message of the
+/// conversation is not answered.
 async fn refer(handles: &Handles, conversation_id: i64, draft: &mut Draft) -> ApiResult<()> {
-    let Some(given) = draft.content_attributes.remove("in_reply_to") else { return Ok(()) };
+    let given = draft.content_attributes.remove("in_reply_to");
     let id = match &given {
-        Value::String(text) => text.parse().ok(),
-        other => other.as_i64(),
+        Some(Value::String(text)) => text.parse().ok(),
+        other => other.as_ref().and_then(Value::as_i64),
     };
-    let Some(id) = id else { return Ok(()) };
-    let answered = rows::Entity::find_by_id(id).filter(message::Column::ConversationId.eq(conversation_id)).one(&handles.db.read).await?;
-    if let Some(answered) = answered {
+    let external = draft.content_attributes.get("in_reply_to_external_id").and_then(Value::as_str);
+    let answered = rows::Entity::find().filter(message::Column::ConversationId.eq(conversation_id));
+    let answered = match (id, external) {
+        (Some(id), _) => answered.filter(message::Column::Id.eq(id)),
+        (None, Some(external)) => answered.filter(message::Column::SourceId.eq(external)),
+        (None, None) => return Ok(()),
+    };
+    if let Some(answered) = answered.one(&handles.db.read).await? {
         draft.content_attributes.insert("in_reply_to".into(), answered.id.into());
         if let Some(source_id) = answered.source_id {
             draft.content_attributes.insert("in_reply_to_external_id".into(), source_id.into());
@@ -278,6 +292,9 @@ pub fn draft_of(fields: MessageFields, files: Vec<NewFile>) -> ApiResult<Draft> 
         content_attributes.insert("email".into(), json!({ "html_content": { "full": html, "reply": html } }));
     }
     let mut additional_attributes = fields.additional_attributes.unwrap_or_default();
+    if fields.is_voice_message == Some(true) {
+        additional_attributes.insert(VOICE_MESSAGE.into(), true.into());
+    }
     if let Some(template) = fields.template_params {
         additional_attributes.insert("template_params".into(), Value::Object(template));
     }
@@ -322,7 +339,7 @@ pub struct MessageReport {
 
 impl Request for MessageReport {}
 
-/// Notes how far a message of an API inbox came; what would go backwards is ignored.
+/// Notes how far a message of an API inbox came; that one which was read was delivered is ignored.
 #[utoipa::path(patch, path = "", tag = "Messages", request_body = MessageReport, responses((status = 200, description = "the message"), (status = 403, description = "not an API inbox")))]
 pub async fn update(
     handles: web::Data<Handles>,
@@ -334,14 +351,47 @@ pub async fn update(
     if found.inbox.settings.kind() != "api" {
         return Err(ApiError::forbidden("Message status can only be reported for Api inboxes"));
     }
+    if body.value.status == MessageStatus::Queued {
+        return Err(ApiError::invalid("status", "status: \"queued\" is none of sent, delivered, read, failed"));
+    }
     settle(&handles, found, path.2, Outcome::Reported(body.value.status, body.value.external_error, agent.card()), path.1).await
 }
 
-/// Tries a message that failed once more.
-#[utoipa::path(post, path = "", tag = "Messages", responses((status = 200, description = "the message"), (status = 422, description = "it has not failed")))]
+/// Sends a message once more, whether it failed or not; its attributes are cleared.
+#[utoipa::path(post, path = "", tag = "Messages", responses((status = 200, description = "the message"), (status = 422, description = "it was not written to the contact")))]
 pub async fn retry(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64, i64)>) -> ApiResult<HttpResponse> {
     let found = find(&handles, &agent, path.1).await?;
     settle(&handles, found, path.2, Outcome::Retry(agent.card()), path.1).await
+}
+
+/// Into which language.
+#[derive(Deserialize, ToSchema)]
+pub struct Translation {
+    /// Such as `en` or `pt_BR`.
+    #[serde(default, deserialize_with = "fields::text")]
+    target_language: Option<String>,
+}
+
+impl Request for Translation {}
+
+/// A translation that is stored with the message; nothing here makes new ones.
+#[utoipa::path(post, path = "", tag = "Messages", request_body = Translation, responses((status = 200, description = "content"), (status = 403, description = "there is no translator"), (status = 422, description = "target_language is missing")))]
+pub async fn translate(
+    handles: web::Data<Handles>,
+    agent: Agent,
+    path: web::Path<(i64, i64, i64)>,
+    body: Body<Translation>,
+) -> ApiResult<HttpResponse> {
+    let found = find(&handles, &agent, path.1).await?;
+    let row = rows::Entity::find_by_id(path.2).filter(message::Column::ConversationId.eq(found.address.conversation_id));
+    let row = row.one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
+    let language = body.value.target_language.filter(|language| !language.trim().is_empty());
+    let language = language.ok_or_else(|| ApiError::invalid("target_language", "target_language is missing"))?;
+    let stored = row.content_attributes.get("translations").and_then(|translations| translations.get(language.trim()));
+    match stored.and_then(Value::as_str) {
+        Some(content) => Ok(HttpResponse::Ok().json(json!({ "content": content }))),
+        None => Err(ApiError::forbidden("Messages are not translated here: this version has no integration with a translator")),
+    }
 }
 
 /// Takes a message back: what it said is gone.

@@ -62,7 +62,7 @@ pub async fn replace(
 }
 
 /// Removes followers.
-#[utoipa::path(delete, path = "", tag = "Conversations", request_body = Participants, responses((status = 200, description = "removed")))]
+#[utoipa::path(delete, path = "", tag = "Conversations", request_body = Participants, responses((status = 200, description = "an array of the agents who stay")))]
 pub async fn remove(
     handles: web::Data<Handles>,
     agent: Agent,
@@ -75,7 +75,7 @@ pub async fn remove(
         .filter(participant::Column::UserId.is_in(body.value.user_ids))
         .exec(&handles.db.write)
         .await?;
-    Ok(HttpResponse::Ok().finish())
+    answer(&handles, &agent, &found).await
 }
 
 /// Makes users followers; who follows already stays one.

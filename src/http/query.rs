@@ -1,5 +1,5 @@
 //! The query of an address: read with the same field types as bodies, a refusal naming the field. `labels[]=a&labels[]=b` is a
-//! list; of other names given twice the last one counts.
+//! list, and so is `labels=a` for a name that stands for one; of other names given twice the last one counts.
 use super::error::ApiError;
 use super::{body, fields};
 use actix_web::dev::Payload;
@@ -31,10 +31,21 @@ pub fn page<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D
     }
 }
 
+/// Texts of a list; empty ones are none.
+pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let mut texts = fields::texts(deserializer)?;
+    texts.retain(|text| !text.trim().is_empty());
+    Ok(texts)
+}
+
+/// Names that stand for lists, with brackets or without.
+const LISTS: &[&str] = &["labels"];
+
 fn object(pairs: Vec<(String, String)>) -> Value {
     let mut object = Map::new();
     for (name, value) in pairs {
-        match name.strip_suffix("[]") {
+        let list = name.strip_suffix("[]").or_else(|| LISTS.iter().copied().find(|list| *list == name));
+        match list {
             None => drop(object.insert(name, Value::String(value))),
             Some(name) => match object.entry(name).or_insert_with(|| Value::Array(Vec::new())) {
                 Value::Array(list) => list.push(Value::String(value)),
@@ -52,8 +63,10 @@ mod tests {
 
     #[test]
     fn lists_are_told_from_single_values() {
+        let read = |pairs: &[(&str, &str)]| object(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
         let pairs = [("page", "1"), ("labels[]", "a"), ("labels[]", "b"), ("page", "2")];
-        let read = object(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
-        assert_eq!(read, json!({ "page": "2", "labels": ["a", "b"] }));
+        assert_eq!(read(&pairs), json!({ "page": "2", "labels": ["a", "b"] }));
+        assert_eq!(read(&[("labels", "a")]), json!({ "labels": ["a"] }));
+        assert_eq!(read(&[("labels", "a"), ("labels[]", "b"), ("labels", "c")]), json!({ "labels": ["a", "b", "c"] }));
     }
 }

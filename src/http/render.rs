@@ -48,6 +48,7 @@ const FEATURES: &[&str] = &[
     "voice_recorder",
     "audit_logs",
     "assignment_v2",
+    "conversation_unread_counts",
 ];
 
 /// A signed-in user's own profile.
@@ -217,6 +218,10 @@ pub fn slim_inbox(inbox: &Inbox) -> Value {
         "channel_id": inbox.row.id,
         "name": inbox.row.name,
         "channel_type": inbox.settings.channel_type(),
+        "provider": match &inbox.settings {
+            ChannelSettings::Email(settings) if !settings.provider.is_empty() => Some(settings.provider.clone()),
+            _ => None,
+        },
     })
 }
 

@@ -157,6 +157,7 @@ routes! {
         GET "/api/v1/accounts/{account_id}/conversations/search" => conversation_lists::search;
         GET "/api/v1/accounts/{account_id}/conversations/unread_counts" => absent::unread_counts;
         POST "/api/v1/accounts/{account_id}/conversations/filter" => conversation_lists::filter;
+        GET "/api/v1/accounts/{account_id}/conversations/unread_counts" => conversation_lists::unread_counts;
         GET "/api/v1/accounts/{account_id}/conversations/{conversation_id}" => conversations::show;
         PUT "/api/v1/accounts/{account_id}/conversations/{conversation_id}" => conversations::update;
         PATCH "/api/v1/accounts/{account_id}/conversations/{conversation_id}" => conversations::update;
@@ -174,6 +175,7 @@ routes! {
         POST "/api/v1/accounts/{account_id}/conversations/{conversation_id}/mute" => conversations::mute;
         POST "/api/v1/accounts/{account_id}/conversations/{conversation_id}/unmute" => conversations::unmute;
         POST "/api/v1/accounts/{account_id}/conversations/{conversation_id}/transcript" => transcript::create;
+        GET "/api/v1/accounts/{account_id}/conversations/{conversation_id}/inbox_assistant" => conversations::inbox_assistant;
         GET "/api/v1/accounts/{account_id}/conversations/{conversation_id}/draft_messages" => drafts::show;
         PUT "/api/v1/accounts/{account_id}/conversations/{conversation_id}/draft_messages" => drafts::update;
         PATCH "/api/v1/accounts/{account_id}/conversations/{conversation_id}/draft_messages" => drafts::update;
@@ -197,6 +199,7 @@ routes! {
         PATCH "/api/v1/accounts/{account_id}/conversations/{conversation_id}/messages/{message_id}" => messages::update;
         DELETE "/api/v1/accounts/{account_id}/conversations/{conversation_id}/messages/{message_id}" => messages::remove;
         POST "/api/v1/accounts/{account_id}/conversations/{conversation_id}/messages/{message_id}/retry" => messages::retry;
+        POST "/api/v1/accounts/{account_id}/conversations/{conversation_id}/messages/{message_id}/translate" => messages::translate;
         GET "/api/v1/accounts/{account_id}/custom_filters" => custom_filters::list;
         POST "/api/v1/accounts/{account_id}/custom_filters" => custom_filters::create;
         GET "/api/v1/accounts/{account_id}/custom_filters/{custom_filter_id}" => custom_filters::show;

@@ -39,15 +39,24 @@ pub async fn create(
     Ok(HttpResponse::Ok().finish())
 }
 
+/// Refuses what would be mailed where there is no relay.
+///
+/// # Errors
+/// 422.
+pub fn check_relay(handles: &Handles) -> ApiResult<()> {
+    match handles.mailer.has_relay() {
+        true => Ok(()),
+        false => Err(ApiError::unprocessable("No mail can be sent: the settings name no mail relay ([mail] host)")),
+    }
+}
+
 /// Stores the mail; the mailer does the rest.
 ///
 /// # Errors
 /// 422 for what is no address, and where there is no relay.
 pub async fn send(handles: &Handles, found: &Found, display_id: i64, email: &str) -> ApiResult<()> {
     let recipient = fields::email_address(email).ok_or_else(|| ApiError::invalid("email", "email is no e-mail address"))?;
-    if !handles.mailer.has_relay() {
-        return Err(ApiError::unprocessable("No mail can be sent: the settings name no mail relay ([mail] host)"));
-    }
+    check_relay(handles)?;
     let mut rows = message::Entity::find()
         .filter(message::Column::ConversationId.eq(found.address.conversation_id))
         .filter(message::Column::Private.eq(false))

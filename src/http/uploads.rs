@@ -1,9 +1,10 @@
 //! Files that belong to no message: uploads that are used later, and pictures of users and inboxes.
 use super::auth::Agent;
-use super::body::{Body, Request, UploadedFile};
+use super::body::{Body, Request, UploadedFile, limits};
 use super::error::{ApiError, ApiResult};
 use super::fields;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use actors::files::{FileError, Stored};
 use actors::system::Handles;
 use entity::blob;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait};
@@ -11,9 +12,10 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-/// A file, as the part `attachment` of a multipart body.
+/// A file, as the part `attachment` of a multipart body, or at an address.
 #[derive(Deserialize, ToSchema)]
 pub struct Upload {
+    /// Where it is fetched from.
     #[serde(default, deserialize_with = "fields::text")]
     external_url: Option<String>,
 }
@@ -22,15 +24,34 @@ impl Request for Upload {}
 
 /// Stores a file; its `blob_id` is used by what needs a file.
 #[utoipa::path(post, path = "", tag = "Files", request_body(content = Upload, content_type = "multipart/form-data"), responses((status = 200, description = "file_url, blob_id"), (status = 422, description = "there is no file")))]
-pub async fn create(handles: web::Data<Handles>, agent: Agent, body: Body<Upload>) -> ApiResult<HttpResponse> {
-    if body.value.external_url.is_some() {
-        return Err(ApiError::invalid("external_url", "external_url: this version fetches no files; send the file itself as attachment"));
-    }
-    let file = body.files.into_iter().find(|file| file.field == "attachment");
-    let file = file.ok_or_else(|| ApiError::invalid("attachment", "attachment is missing"))?;
-    let stored = store(&handles.db.write, agent.account.id, Some(agent.user.row.id), file).await?;
+pub async fn create(handles: web::Data<Handles>, agent: Agent, request: HttpRequest, body: Body<Upload>) -> ApiResult<HttpResponse> {
+    let (account_id, user_id) = (agent.account.id, Some(agent.user.row.id));
+    let stored = match body.value.external_url.filter(|url| !url.trim().is_empty()) {
+        Some(url) => fetch(&handles, url.trim(), limits(&request)?.file).await?.row(account_id, user_id).insert(&handles.db.write).await?,
+        None => {
+            let file = body.files.into_iter().find(|file| file.field == "attachment");
+            let file = file.ok_or_else(|| ApiError::invalid("attachment", "attachment is missing"))?;
+            store(&handles.db.write, account_id, user_id, file).await?
+        }
+    };
     let file_url = handles.files.url(&stored.key, &stored.file_name);
     Ok(HttpResponse::Ok().json(json!({ "file_url": file_url, "blob_id": stored.id })))
+}
+
+/// Stores a file that lies elsewhere, called as its address ends.
+async fn fetch(handles: &Handles, url: &str, limit: u64) -> ApiResult<Stored> {
+    let refused = |words: String| ApiError::invalid("external_url", format!("external_url: {words}"));
+    let fetched = handles.egress.get(url).await.map_err(|failure| refused(failure.to_string()))?;
+    if !(200..300).contains(&fetched.status) {
+        return Err(refused(format!("the address answered {}", fetched.status)));
+    }
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let name = path.splitn(4, '/').nth(3).and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    match handles.files.put(name, &fetched.content_type, fetched.bytes, limit).await {
+        Err(FileError::Interrupted(cause)) => Err(refused(format!("the file broke off: {cause}"))),
+        Err(FileError::TooLarge(limit)) => Err(refused(format!("the file is larger than {} MB", limit >> 20))),
+        stored => Ok(stored?),
+    }
 }
 
 /// The largest picture, in bytes.

@@ -1,8 +1,8 @@
 //! Which conversations a list shows, in which order, and how many there are.
 use super::{Key, Page, key_name, merged, sort};
 use entity::conversation::{self, Column, Status};
-use entity::{conversation_label, mention, participant};
-use sea_orm::sea_query::{CaseStatement, Expr, Func, NullOrdering, Order, Query, SelectStatement};
+use entity::{conversation_label, label, mention, participant};
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, Func, JoinType, NullOrdering, Order, Query, SelectStatement};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, Iterable, QueryFilter, QuerySelect, QueryTrait};
 
 /// Whose conversations a list may show at all.
@@ -149,6 +149,36 @@ pub fn standing(condition: &Condition, by: Option<Column>) -> SelectStatement {
     select.expr(Func::count(Expr::col((conversation::Entity, Column::AssigneeId))));
     select.expr(Func::count(waiting));
     select.from(conversation::Entity).cond_where(condition.clone().add(Column::Status.eq(Status::Open)));
+    select
+}
+
+/// Open ones with something that nobody has read.
+fn unread_of(scope: &Scope) -> Condition {
+    scope.condition().add(Column::Status.eq(Status::Open)).add(Column::UnreadCount.gt(0))
+}
+
+/// How many open conversations are unread, by inbox and team.
+pub fn unread(scope: &Scope) -> SelectStatement {
+    let keys = [Column::InboxId, Column::TeamId].map(|column| (conversation::Entity, column));
+    let mut select = Query::select();
+    select.columns(keys).expr(Func::count(Expr::val(1))).from(conversation::Entity).cond_where(unread_of(scope)).group_by_columns(keys);
+    select
+}
+
+/// How many open conversations are unread, by the ids of the account's labels.
+pub fn unread_by_label(scope: &Scope) -> SelectStatement {
+    let id = (label::Entity, label::Column::Id);
+    let is_set = Condition::all()
+        .add(
+            Expr::col((label::Entity, label::Column::AccountId))
+                .equals((conversation_label::Entity, conversation_label::Column::AccountId)),
+        )
+        .add(Expr::col((label::Entity, label::Column::Title)).equals((conversation_label::Entity, conversation_label::Column::Title)));
+    let unread = Query::select().column((conversation::Entity, Column::Id)).from(conversation::Entity).cond_where(unread_of(scope)).take();
+    let mut select = Query::select();
+    select.column(id).expr(Func::count(Expr::val(1))).from(conversation_label::Entity);
+    select.join(JoinType::InnerJoin, label::Entity, is_set).group_by_col(id);
+    select.and_where(Expr::col((conversation_label::Entity, conversation_label::Column::ConversationId)).in_subquery(unread));
     select
 }
 

@@ -31,7 +31,7 @@ pub enum Table {
 }
 
 impl Table {
-    /// Whose custom attributes can be filtered by.
+    /// Whose custom attributes are filtered by where a filter does not say.
     pub fn model(self) -> AttributeModel {
         match self {
             Table::Conversations => AttributeModel::Conversation,
@@ -47,6 +47,8 @@ pub struct Custom {
     pub key: String,
     /// What it holds.
     pub display_type: DisplayType,
+    /// Whose it is.
+    pub model: AttributeModel,
 }
 
 /// What a filter is compiled for.
@@ -58,7 +60,7 @@ pub struct Compiler<'a> {
     pub account_id: i64,
     /// What is filtered.
     pub table: Table,
-    /// The custom attributes of the account that belong to what is filtered.
+    /// The custom attributes of the account.
     pub custom: &'a [Custom],
     /// From which `days_before` counts.
     pub today: NaiveDate,
@@ -150,13 +152,17 @@ impl Compiler<'_> {
     }
 
     fn custom(&self, clause: &Clause) -> Option<Attribute> {
-        let of_other = clause.custom_attribute_type.as_deref().is_some_and(|model| !model.is_empty() && model != self.table.model().name());
-        let custom = self.custom.iter().filter(|_| !of_other).find(|custom| custom.key == clause.attribute_key)?;
-        let (table, column) = match self.table {
-            Table::Conversations => ("conversations", "custom_attributes"),
-            Table::Contacts => ("contacts", "custom_attributes"),
+        let model = clause.custom_attribute_type.as_deref().filter(|model| !model.is_empty()).unwrap_or_else(|| self.table.model().name());
+        let custom = self.custom.iter().find(|custom| custom.key == clause.attribute_key && custom.model.name() == model)?;
+        let at = match (self.table, custom.model) {
+            (Table::Conversations, AttributeModel::Conversation) => {
+                Expr::col((conversation::Entity, conversation::Column::CustomAttributes))
+            }
+            (Table::Conversations, AttributeModel::Contact) => attributes::of_its_contact(),
+            (Table::Contacts, AttributeModel::Contact) => Expr::col((contact::Entity, contact::Column::CustomAttributes)),
+            _ => return None,
         };
-        Some(attributes::custom((table, column), &custom.key, custom.display_type, self.backend))
+        Some(attributes::custom(&at, &custom.key, custom.display_type, self.backend))
     }
 
     fn compare(&self, key: &str, kind: Kind, operator: Operator, given: &[Value]) -> Result<Condition> {

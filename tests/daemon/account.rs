@@ -2,7 +2,7 @@
 
 use crate::app;
 use crate::desk::{api_inbox, assert_names, assert_refused, member};
-use crate::harness::{Daemon, SOON};
+use crate::harness::{Daemon, Receiver, Reply, SOON};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
@@ -110,5 +110,27 @@ async fn an_upload_is_served_under_its_address() {
     assert!(stored.id("/blob_id") > 0);
     assert_eq!(daemon.visitor().get(stored.str("/file_url")).await.expect(200).text, "hello");
     assert_names(&agent.post(agent.a("/upload"), json!({})).await, 422, "attachment");
-    assert_names(&agent.post(agent.a("/upload"), json!({"external_url": "https://example.com/a.png"})).await, 422, "external_url");
+}
+
+#[tokio::test]
+async fn a_file_elsewhere_is_fetched_if_it_may_be() {
+    let daemon = Daemon::builder().env("KONVERSIO__FILES__MAX_BYTES", "1000").start().await;
+    let (agent, _) = member(&daemon, "agent@example.com", "agent").await;
+    let site = Receiver::start().await;
+    site.answer_with(|received| match received.path.split('?').next().unwrap() {
+        "/pictures/a.txt" => Reply::status(200).header("content-type", "text/plain").body("far away"),
+        "/large" => Reply::status(200).body(vec![b'x'; 1001]),
+        "/moved" => Reply::status(302).header("location", "/pictures/a.txt"),
+        "/hung" => Reply::drop_connection(),
+        _ => Reply::status(404),
+    });
+    let ask = async |url: &str| agent.post(agent.a("/upload"), json!({"external_url": url})).await;
+    let stored = ask(&site.url("/pictures/a.txt?size=1")).await.expect(200);
+    assert!(stored.id("/blob_id") > 0 && stored.str("/file_url").ends_with("/a.txt"), "{}", stored.text);
+    assert_eq!(daemon.visitor().get(stored.str("/file_url")).await.expect(200).text, "far away");
+    for refused in [&site.url("/large"), &site.url("/moved"), &site.url("/hung"), &site.url("/gone"), "http://169.254.169.254/", "nowhere"]
+    {
+        assert_names(&ask(refused).await, 422, "external_url");
+    }
+    assert_eq!(crate::app::count(&daemon, "SELECT COUNT(*) FROM blobs").await, 1);
 }

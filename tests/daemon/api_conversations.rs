@@ -65,6 +65,31 @@ async fn conversations_are_resolved_reopened_and_opened_by_the_contact() {
 }
 
 #[tokio::test]
+async fn an_agent_who_opens_a_conversation_takes_it_whoever_had_it() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.client();
+    let inbox = api_inbox(&admin, json!({"enable_auto_assignment": false})).await;
+    let (ann, bob) = (agent(&daemon, "ann").await, agent(&daemon, "bob").await);
+    join(&admin, inbox.id, &[&ann, &bob]).await;
+    let id = talk(&admin, inbox.id, "mia").await;
+    act(&ann.client, id, "toggle_status", json!({"status": "open"})).await.expect(200);
+    assert_eq!(assignee(&admin, id).await, Some(ann.id), "it was open already");
+    act(&bob.client, id, "toggle_status", json!({"status": "resolved"})).await.expect(200);
+    assert_eq!(assignee(&admin, id).await, Some(ann.id), "only who opens it takes it");
+    act(&bob.client, id, "toggle_status", json!({})).await.expect(200);
+    assert_eq!(assignee(&admin, id).await, Some(bob.id));
+    let said = contents(&admin, id).await;
+    assert_eq!(&said[said.len() - 2..], ["Conversation was reopened by bob", "bob self-assigned this conversation"]);
+    act(&admin, id, "toggle_status", json!({})).await.expect(200);
+    act(&admin, id, "toggle_status", json!({})).await.expect(200);
+    assert_eq!(assignee(&admin, id).await, Some(bob.id), "an administrator takes nothing");
+    let open = json!({"type": "Conversation", "ids": [id], "fields": {"status": "open"}});
+    act(&admin, id, "toggle_status", json!({"status": "resolved"})).await.expect(200);
+    ann.client.post(ann.client.a("/bulk_actions"), open).await.expect(200);
+    assert_eq!(assignee(&admin, id).await, Some(bob.id), "nor does whoever opens many at once");
+}
+
+#[tokio::test]
 async fn priorities_are_set_and_taken_away() {
     let daemon = Daemon::start().await;
     let admin = daemon.client();
@@ -77,7 +102,11 @@ async fn priorities_are_set_and_taken_away() {
     act(&admin, id, "toggle_priority", json!({"priority": "soonish"})).await.expect(422);
     let path = admin.a(&format!("/conversations/{id}"));
     assert_eq!(admin.patch(&path, json!({"priority": "high"})).await.expect(200).str("/priority"), "high");
+    for nothing in [json!({}), json!({"sla_policy_id": 1})] {
+        assert_eq!(admin.patch(&path, nothing.clone()).await.expect(200).str("/priority"), "high", "{nothing}: what is not named stays");
+    }
     let changes = contents(&admin, id).await;
+    assert_eq!(admin.patch(&path, json!({"priority": null})).await.expect(200).at("/priority"), &Value::Null);
     assert_eq!(changes.len(), 4, "one activity for each change: {changes:?}");
     assert!(changes[0].contains("urgent") && changes[2].contains("none"), "{changes:?}");
     let attributes = act(&admin, id, "custom_attributes", json!({"custom_attributes": {"order": 7}})).await.expect(200);

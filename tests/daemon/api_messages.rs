@@ -212,30 +212,102 @@ async fn messages_come_in_pages() {
 }
 
 #[tokio::test]
-async fn what_was_reported_of_a_message_only_grows() {
+async fn whoever_reports_how_far_a_message_came_is_believed() {
     let daemon = Daemon::start().await;
     let admin = daemon.client();
     let inbox = api_inbox(&admin, json!({})).await;
     let id = talk(&admin, inbox.id, "mia").await;
     let message = say(&admin, id, "hi").await;
     let report = async |message: i64, fields: Value| admin.patch(admin.a(&format!("/conversations/{id}/messages/{message}")), fields).await;
-    for (reported, then) in [("delivered", "delivered"), ("sent", "delivered"), ("read", "read"), ("delivered", "read"), ("failed", "read")]
-    {
+    for (reported, then) in [
+        ("delivered", "delivered"),
+        ("failed", "failed"),
+        ("sent", "sent"),
+        ("delivered", "delivered"),
+        ("read", "read"),
+        ("delivered", "read"),
+    ] {
         assert_eq!(report(message, json!({"status": reported})).await.expect(200).str("/status"), then, "after {reported}");
     }
     let other = say(&admin, id, "again").await;
     let failed = report(other, json!({"status": "failed", "external_error": "no such device"})).await.expect(200);
     assert_eq!((failed.str("/status"), failed.str("/content_attributes/external_error")), ("failed", "no such device"));
-    report(other, json!({"status": "flown"})).await.expect(422);
+    assert_eq!(report(other, json!({"status": "sent"})).await.expect(200).at("/content_attributes"), &json!({}), "the error is over");
+    report(other, json!({"status": "failed", "external_error": "again"})).await.expect(200);
+    for wrong in ["flown", "queued"] {
+        assert_eq!(report(other, json!({"status": wrong})).await.expect(422).at("/attributes"), &json!(["status"]));
+    }
     report(999_999, json!({"status": "read"})).await.expect(404);
     let retry = |message: i64| admin.a(&format!("/conversations/{id}/messages/{message}/retry"));
-    admin.post(retry(message), json!({})).await.expect(422);
     let again = admin.post(retry(other), json!({})).await.expect(200);
     assert_eq!((again.str("/status"), again.at("/content_attributes")), ("sent", &json!({})));
+    let choice = json!({"content": "x", "content_attributes": {"in_reply_to": message}});
+    let third = post(&admin, id, choice).await.expect(200);
+    assert_eq!(third.at("/content_attributes"), &json!({"in_reply_to": message}));
+    let again = admin.post(retry(third.id("/id")), json!({})).await.expect(200);
+    assert_eq!((again.str("/status"), again.at("/content_attributes")), ("sent", &json!({})), "also one that has not failed");
+    let heard = hear(&admin, id, "what?").await;
+    admin.post(retry(heard), json!({})).await.expect(422);
 
     let gone = admin.delete(admin.a(&format!("/conversations/{id}/messages/{message}"))).await.expect(200);
     assert_eq!(gone.at("/content_attributes"), &json!({"deleted": true}));
     assert!(!contents(&admin, id).await.contains(&"hi".to_owned()));
+}
+
+#[tokio::test]
+async fn two_hundred_messages_a_minute_are_enough_for_a_conversation() {
+    let mut daemon = Daemon::start().await;
+    let admin = daemon.client();
+    let inbox = api_inbox(&admin, json!({})).await;
+    let (id, other) = (talk(&admin, inbox.id, "mia").await, talk(&admin, inbox.id, "noa").await);
+    for number in 0..100 {
+        hear(&admin, id, &number.to_string()).await;
+        say(&admin, id, "yes").await;
+    }
+    let too_many = async |admin: &Client| {
+        for message in
+            [json!({"content": "x"}), json!({"content": "x", "message_type": "incoming"}), json!({"content": "x", "private": true})]
+        {
+            assert_eq!(post(admin, id, message).await.expect(422).str("/error"), "Too many messages");
+        }
+    };
+    too_many(&admin).await;
+    hear(&admin, other, "not my fault").await;
+    act(&admin, id, "toggle_status", json!({"status": "resolved"})).await.expect(200);
+    daemon.kill();
+    daemon.restart().await;
+    let admin = daemon.client();
+    too_many(&admin).await;
+    daemon.kill();
+    crate::app::execute(
+        &daemon,
+        "UPDATE messages SET created_at = '2020' || substr(created_at, 5)",
+        "UPDATE messages SET created_at = created_at - interval '1 minute'",
+    )
+    .await;
+    daemon.restart().await;
+    say(&daemon.client(), id, "better").await;
+}
+
+#[tokio::test]
+async fn a_spoken_message_says_so() {
+    let daemon = Daemon::start().await;
+    let admin = daemon.client();
+    let inbox = api_inbox(&admin, json!({})).await;
+    let id = talk(&admin, inbox.id, "mia").await;
+    let form = |is_voice: &'static str| {
+        let (sound, picture) = (Part::bytes(b"OggS\0\x02".as_slice()).file_name("a.ogg"), Part::bytes(PNG).file_name("a.png"));
+        Form::new().text("content", "x").text("is_voice_message", is_voice).part("attachments[]", sound).part("attachments[]", picture)
+    };
+    for (given, is_voice) in [("true", true), ("false", false)] {
+        let sent = post_form(&admin, id, form(given)).await.expect(200);
+        let sound = sent.at("/attachments/0");
+        assert_eq!(
+            (&sound["file_type"], &sound["is_voice_message"], &sound["transcribed_text"]),
+            (&json!("audio"), &json!(is_voice), &json!(""))
+        );
+        assert!(sent.at("/attachments/1").get("transcribed_text").is_none(), "a picture has no words: {}", sent.text);
+    }
 }
 
 #[tokio::test]

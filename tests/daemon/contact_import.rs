@@ -136,6 +136,14 @@ async fn exports_hold_what_was_asked_and_no_formulas() {
     // Only the latest is kept.
     let before = exported["file_url"].as_str().unwrap();
     eventually(SOON, async || (admin.answer(admin.request(Method::GET, before)).await.status == 404).then_some(())).await;
-    let filtered = json!({"payload": [{"attribute_key": "name", "filter_operator": "equal_to", "values": ["x"]}]});
-    assert_names(&admin.post(admin.a("/contacts/export"), filtered).await, 422, "payload");
+    let filter =
+        |key: &str, value: &str| json!([{"attribute_key": key, "filter_operator": "equal_to", "values": [value], "query_operator": null}]);
+    let filtered = json!({"column_names": ["id"], "payload": filter("email", "ADA@example.com")});
+    admin.post(admin.a("/contacts/export"), filtered).await.expect(200);
+    assert_eq!(text(&admin, &finished(&admin, "export").await["file_url"]).await, format!("id\n{ada}\n"));
+    let both = json!({"column_names": ["id"], "label": "vip", "payload": filter("email", "ada@example.com")});
+    admin.post(admin.a("/contacts/export"), both).await.expect(200);
+    assert_eq!(text(&admin, &finished(&admin, "export").await["file_url"]).await, "id\n", "label and filter");
+    assert_refused(&admin.post(admin.a("/contacts/export"), json!({"payload": filter("status", "open")})).await, 422);
+    assert_refused(&admin.post(admin.a("/contacts/export"), json!({"payload": "all"})).await, 422);
 }

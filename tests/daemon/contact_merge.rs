@@ -43,6 +43,12 @@ async fn the_base_keeps_what_it_has_and_takes_over_the_rest() {
     assert_eq!((&told["id"], &told["phone_number"], &told["type"]), (&json!(base.id), &json!("+491511"), &json!("contact")));
     assert_eq!(cable.next_event("contact.deleted", SOON).await["id"], mergee.id);
 
+    let moved = cable.next_event("conversation.contact_changed", SOON).await;
+    assert_eq!(
+        (&moved["id"], &moved["meta"]["sender"]["id"], &moved["contact_inbox"]["contact_id"]),
+        (&json!(of_mergee), &json!(base.id), &json!(base.id))
+    );
+    assert_eq!((&moved["messages"][0]["content"], &moved["messages"][0]["sender"]["id"]), (&json!("from the mergee"), &json!(base.id)));
     admin.get(path(mergee.id, "")).await.expect(404);
     let conversations = admin.get(path(base.id, "/conversations")).await.expect(200);
     let numbers: BTreeSet<i64> = conversations.at("/payload").as_array().unwrap().iter().filter_map(|row| row["id"].as_i64()).collect();

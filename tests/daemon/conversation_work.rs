@@ -99,7 +99,11 @@ async fn followers_come_and_go() {
     assert_eq!(ids(&replaced.body), [desk.admin.id]);
     let bob = agent(&desk.daemon, "bob").await;
     client.post(desk.path("participants"), json!({ "user_ids": [bob.id] })).await.expect(422);
-    client.delete_with(desk.path("participants"), json!({ "user_ids": [desk.admin.id] })).await.expect(200);
+    client.post(desk.path("participants"), json!({ "user_ids": [desk.ann.id] })).await.expect(200);
+    let left = client.delete_with(desk.path("participants"), json!({ "user_ids": [desk.admin.id] })).await.expect(200);
+    assert_eq!(ids(&left.body), [desk.ann.id], "whoever stays");
+    let left = client.delete_with(desk.path("participants"), json!({ "user_ids": [desk.ann.id] })).await.expect(200);
+    assert_eq!(left.body, json!([]));
     assert_eq!(client.get(desk.path("participants")).await.expect(200).body, json!([]));
 }
 
@@ -112,6 +116,9 @@ async fn muting_blocks_the_contact_and_resolves() {
     assert_eq!((shown.at("/muted"), shown.str("/status")), (&json!(true), "resolved"));
     hear(&desk.admin.client, desk.conversation, "are you there?").await;
     assert_eq!(show(client, desk.conversation).await.str("/status"), "resolved", "whoever is muted opens nothing");
+    act(client, desk.conversation, "toggle_status", json!({ "status": "open" })).await.expect(200);
+    act(client, desk.conversation, "mute", json!({})).await.expect(200);
+    assert_eq!(show(client, desk.conversation).await.str("/status"), "resolved", "also of a contact who is blocked already");
     act(client, desk.conversation, "unmute", json!({})).await.expect(200);
     assert_eq!(show(client, desk.conversation).await.at("/muted"), &json!(false));
     hear(&desk.admin.client, desk.conversation, "hello?").await;
@@ -125,10 +132,13 @@ async fn drafts_are_each_agent_s_own() {
     let (ann, admin) = (desk.client(), &desk.admin.client);
     assert_eq!(ann.get(&path).await.expect(200).body, json!({ "has_draft": false }));
     ann.patch(&path, json!({ "draft_message": { "message": "Dear" } })).await.expect(200);
-    ann.patch(&path, json!({ "draft_message": { "message": "Dear Ada" } })).await.expect(200);
+    let kept = ann.patch(&path, json!({ "draft_message": { "message": "Dear Ada" } })).await.expect(200);
+    assert_eq!(kept.body, json!({ "has_draft": true, "message": "Dear Ada" }));
     assert_eq!(ann.get(&path).await.expect(200).body, json!({ "has_draft": true, "message": "Dear Ada" }));
     assert_eq!(admin.get(&path).await.expect(200).body, json!({ "has_draft": false }));
-    ann.delete(&path).await.expect(200);
+    assert_eq!(ann.delete(&path).await.expect(200).body, json!({ "has_draft": false }));
+    let none = ann.patch(&path, json!({ "draft_message": { "message": "" } })).await.expect(200);
+    assert_eq!(none.body, json!({ "has_draft": false }));
     assert_eq!(ann.get(&path).await.expect(200).body, json!({ "has_draft": false }));
 }
 
@@ -184,7 +194,7 @@ async fn a_macro_does_everything_in_order() {
 }
 
 #[tokio::test]
-async fn many_conversations_change_at_once_or_none() {
+async fn many_conversations_change_at_once_and_those_that_are_not_there_are_passed_over() {
     let desk = Desk::open().await;
     let (ann, admin) = (desk.client(), &desk.admin.client);
     let second = talk(admin, desk.inbox, "bert").await;
@@ -199,11 +209,21 @@ async fn many_conversations_change_at_once_or_none() {
         assert_eq!((shown.str("/status"), shown.at("/labels")), ("snoozed", &json!(["new"])));
         assert_eq!((shown.id("/meta/assignee/id"), shown.str("/snoozed_until")), (desk.ann.id, "2096-10-02T07:06:40.000Z"));
     }
+    let elsewhere = api_inbox(admin, json!({ "enable_auto_assignment": false })).await.id;
+    let invisible = talk(admin, elsewhere, "cleo").await;
+    let mut some = asked.clone();
+    some["ids"] = json!([99_999, invisible, desk.conversation]);
+    some["fields"] = json!({ "status": "open" });
+    assert_eq!(ann.post(ann.a("/bulk_actions"), some).await.expect(200).text, "");
+    assert_eq!(show(ann, desk.conversation).await.str("/status"), "open");
+    assert_eq!((show(admin, invisible).await.at("/labels"), show(ann, second).await.str("/status")), (&json!([]), "snoozed"));
     let mut wrong = asked.clone();
-    wrong["ids"] = json!([desk.conversation, 99_999]);
-    wrong["fields"]["status"] = json!("open");
-    ann.post(ann.a("/bulk_actions"), wrong).await.expect(404);
-    assert_eq!(show(ann, desk.conversation).await.str("/status"), "snoozed");
+    wrong["fields"]["assignee_id"] = json!(99_999);
+    wrong["labels"] = json!({ "add": ["never"] });
+    ann.post(ann.a("/bulk_actions"), wrong).await.expect(422);
+    assert_eq!(show(ann, desk.conversation).await.at("/labels"), &json!(["new"]), "what is refused changes nothing");
+    let contacts = json!({ "type": "Contact", "ids": [1], "labels": { "add": null, "remove": ["x"] } });
+    ann.post(ann.a("/bulk_actions"), contacts).await.expect(200);
     let mut wrong = asked;
     wrong["type"] = json!("Planet");
     ann.post(ann.a("/bulk_actions"), wrong).await.expect(422);
@@ -266,11 +286,45 @@ async fn messages_carry_what_their_type_needs() {
     let answer = json!({ "content": "re", "content_attributes": { "in_reply_to": heard } });
     let answer = post(ann, desk.conversation, answer).await.expect(200);
     assert_eq!(answer.at("/content_attributes"), &json!({ "in_reply_to": heard, "in_reply_to_external_id": "m-1" }));
+    let replies = [
+        (json!({ "in_reply_to": heard }), json!({ "in_reply_to": heard, "in_reply_to_external_id": "m-1" })),
+        (json!({ "in_reply_to_external_id": "m-1" }), json!({ "in_reply_to": heard, "in_reply_to_external_id": "m-1" })),
+        (json!({ "in_reply_to_external_id": "m-9" }), json!({ "in_reply_to_external_id": "m-9" })),
+    ];
+    for (given, stored) in replies {
+        let reply = json!({ "content": "re", "message_type": "incoming", "content_attributes": given });
+        assert_eq!(post(ann, desk.conversation, reply).await.expect(200).at("/content_attributes"), &stored, "the contact's {given}");
+    }
     let stranger = talk(&desk.admin.client, desk.inbox, "bert").await;
     let elsewhere = say(&desk.admin.client, stranger, "secret").await;
     let answer =
         post(ann, desk.conversation, json!({ "content": "re", "content_attributes": { "in_reply_to": elsewhere } })).await.expect(200);
     assert_eq!(answer.at("/content_attributes"), &json!({}), "a message of another conversation is not answered");
+}
+
+#[tokio::test]
+async fn no_assistant_and_no_translator_are_there() {
+    let desk = Desk::open().await;
+    let ann = desk.client();
+    assert_eq!(ann.get(desk.path("inbox_assistant")).await.expect(200).body, json!({ "assistant": null }));
+    let translated = json!({ "content": "Hallo", "content_attributes": { "translations": { "en": "Hello" } } });
+    let id = post(ann, desk.conversation, translated).await.expect(200).id("/id");
+    let translate = async |id: i64, body: Value| ann.post(desk.path(&format!("messages/{id}/translate")), body).await;
+    assert_eq!(translate(id, json!({ "target_language": "en" })).await.expect(200).body, json!({ "content": "Hello" }));
+    let refused = translate(id, json!({ "target_language": "fr" })).await.expect(403);
+    assert!(refused.str("/error").contains("translator"), "{}", refused.text);
+    assert_eq!(translate(id, json!({})).await.expect(422).at("/attributes"), &json!(["target_language"]));
+    translate(99_999, json!({ "target_language": "en" })).await.expect(404);
+}
+
+#[tokio::test]
+async fn a_bot_that_has_a_conversation_is_told_beside_its_messages() {
+    let desk = Desk::open().await;
+    let admin = &desk.admin.client;
+    let bot = admin.post(admin.a("/agent_bots"), json!({ "name": "Robo" })).await.expect(200).id("/id");
+    act(admin, desk.conversation, "assignments", json!({ "assignee_id": bot, "assignee_type": "AgentBot" })).await.expect(200);
+    let meta = admin.get(desk.path("messages")).await.expect(200).at("/meta/assignee").clone();
+    assert_eq!(meta, json!({ "id": bot, "name": "Robo", "avatar_url": "", "type": "agent_bot" }));
 }
 
 #[tokio::test]

@@ -69,6 +69,20 @@ async fn conversations_are_filtered() {
     ] {
         assert_eq!(of(one(key, operator, values.clone())).await, expected, "{key} {operator} {values}");
     }
+    let gold = json!({"custom_attributes": {"plan": "Gold"}});
+    admin.patch(admin.a("/contacts/1"), gold).await.expect(200);
+    let of_contact = |operator: &str, values: Value| {
+        json!([{"attribute_key": "plan", "filter_operator": operator, "values": values, "query_operator": null,
+            "attribute_model": "custom_attribute", "custom_attribute_type": "contact_attribute"}])
+    };
+    for (operator, values, expected) in [
+        ("equal_to", json!(["gold"]), vec![1]),
+        ("not_equal_to", json!(["gold"]), vec![2, 3]),
+        ("contains", json!(["OL"]), vec![1]),
+        ("is_not_present", json!([]), vec![2, 3]),
+    ] {
+        assert_eq!(of(of_contact(operator, values.clone())).await, expected, "the contact's plan {operator} {values}");
+    }
     // priority high AND inbox shop OR status resolved
     let both = json!([
         clause("priority", "equal_to", json!(["high"]), json!("and")),

@@ -1,6 +1,8 @@
 //! What can be asked of the conversations of a contact, and why it may not be carried out.
 use super::rules::{By, Change};
 use crate::channel::ChannelError;
+use crate::event::MacroPost;
+use crate::mailer::Mail;
 use crate::message::{Key, Profile, ProviderId, Sender, UserCard};
 use crate::store::{NewFile, Recorded, StoreError};
 use actix::Message;
@@ -30,6 +32,8 @@ pub enum Command {
         /// How.
         change: Change,
     },
+    /// Do several things in a conversation.
+    Act(Box<Act>),
     /// A message was sent, or could not be.
     Settle {
         /// In which conversation.
@@ -50,6 +54,36 @@ pub enum Command {
         /// A note, which the contact is not to hear of.
         is_private: bool,
     },
+}
+
+/// What is done in a conversation, in order: all of it in one commit, or nothing of it.
+#[derive(Clone, Debug)]
+pub struct Act {
+    /// In which conversation.
+    pub conversation_id: i64,
+    /// Who.
+    pub by: By,
+    /// What.
+    pub steps: Vec<Step>,
+    /// Nothing is done if anything has happened in the conversation since then.
+    pub quiet_since: Option<DateTime<Utc>>,
+    /// The row of `idempotency_keys` that this answers.
+    pub claim: Option<i64>,
+}
+
+/// One of the things that are done together.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Change the conversation.
+    Change(Change),
+    /// Write to the contact, or a note.
+    Say(Sender, Box<Draft>),
+    /// A rule writes to the contact, where it may be written to.
+    Template(String),
+    /// Tell an address how the conversation is then.
+    Post(MacroPost),
+    /// Send a mail in the desk's own name.
+    Mail(Mail),
 }
 
 /// A message of the contact, its files stored already.

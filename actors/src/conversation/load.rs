@@ -1,4 +1,5 @@
 //! What a conversation actor keeps, and how it comes to know it.
+use super::rules::{MESSAGES_PER_MINUTE, Spoken};
 use super::{Surroundings, rules};
 use crate::catalog::{Inbox, Snapshot};
 use crate::db::Db;
@@ -9,8 +10,8 @@ use crate::store::{Recorded, Row, StoreError};
 use chrono::{DateTime, Utc};
 use entity::message::{MessageType, SenderType};
 use entity::{attachment, contact, contact_inbox, conversation, inbox, message};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use std::collections::HashMap;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// How many conversations of one contact an actor remembers beside the latest.
@@ -53,12 +54,26 @@ pub struct Known {
     /// Its latest message.
     pub last_message: Option<Arc<MessageView>>,
     last_incoming_at: Option<DateTime<Utc>>,
+    /// When the last messages were written: no more than are allowed in a minute.
+    written_at: VecDeque<DateTime<Utc>>,
+    /// Read when it is first asked for.
+    spoken: Option<Spoken>,
 }
 
 impl Known {
+    /// One in which nothing was said yet.
+    fn new(row: Arc<conversation::Model>) -> Self {
+        Known { row, last_message: None, last_incoming_at: None, written_at: VecDeque::new(), spoken: Some(Spoken::default()) }
+    }
+
     /// Whether an answer may be written now.
     pub fn can_reply(&self, inbox: &Inbox, now: DateTime<Utc>) -> bool {
         rules::can_reply(&inbox.settings, self.last_incoming_at, now)
+    }
+
+    /// Whether one more message would be too many.
+    pub fn is_flooded(&self, now: DateTime<Utc>) -> bool {
+        rules::is_flooded(self.written_at.iter(), now)
     }
 
     /// Whether neither the contact nor an agent has written yet.
@@ -126,10 +141,28 @@ impl State {
             Some(message) => Some(Arc::new(view(surroundings, message, Some(&person.contact)).await?)),
             None => None,
         };
-        let last_incoming = of_conversation.filter(message::Column::MessageType.eq(MessageType::Incoming)).one(db).await?;
-        let known = Known { row: Arc::new(row), last_message: last, last_incoming_at: last_incoming.map(|message| message.created_at) };
+        let last_incoming = of_conversation.clone().filter(message::Column::MessageType.eq(MessageType::Incoming)).one(db).await?;
+        let is_busy = last.as_ref().is_some_and(|last| rules::is_recent(last.message.created_at, entity::now()));
+        let written_at =
+            if is_busy { times(of_conversation, MESSAGES_PER_MINUTE).all(db).await?.into_iter().rev().collect() } else { VecDeque::new() };
+        let last_incoming_at = last_incoming.map(|message| message.created_at);
+        let known = Known { row: Arc::new(row), last_message: last, last_incoming_at, written_at, spoken: None };
         self.remember(id, known.clone());
         Ok(Some(known))
+    }
+
+    /// When agents and rules wrote last in a conversation that is known.
+    pub async fn spoken(&mut self, surroundings: &Surroundings, id: i64) -> Result<Spoken, StoreError> {
+        let Some(known) = self.known.get_mut(&id) else { return Ok(Spoken::default()) };
+        if let Some(spoken) = known.spoken {
+            return Ok(spoken);
+        }
+        let db = &surroundings.db.read;
+        let of_conversation = message::Entity::find().filter(message::Column::ConversationId.eq(id)).order_by_desc(message::Column::Id);
+        let last = |kind: MessageType| times(of_conversation.clone().filter(message::Column::MessageType.eq(kind)), 1).one(db);
+        let spoken = Spoken { outgoing_at: last(MessageType::Outgoing).await?, template_at: last(MessageType::Template).await? };
+        known.spoken = Some(spoken);
+        Ok(spoken)
     }
 
     /// Takes over what was committed.
@@ -138,15 +171,29 @@ impl State {
             self.person = Some(Person { contact: recorded.contact.clone(), contact_inbox: contact_inbox.clone() });
         }
         let Some(conversation) = &recorded.conversation else { return };
-        let before = self.known.remove(&conversation.id);
-        let (last_before, incoming_before) = before.map_or((None, None), |known| (known.last_message, known.last_incoming_at));
+        // What is not known yet is new: nothing was written in it before.
+        let before = self.known.remove(&conversation.id).unwrap_or_else(|| Known::new(conversation.clone()));
+        let (last_before, incoming_before) = (before.last_message, before.last_incoming_at);
+        let newest_before = last_before.as_ref().map(|last| last.message.id);
+        let (mut written_at, mut spoken) = (before.written_at, before.spoken);
+        for said in recorded.messages.iter().map(|view| &view.message).filter(|said| Some(said.id) > newest_before) {
+            written_at.push_back(said.created_at);
+            let spoken = spoken.as_mut();
+            match (said.message_type, spoken) {
+                (MessageType::Outgoing, Some(spoken)) => spoken.outgoing_at = Some(said.created_at),
+                (MessageType::Template, Some(spoken)) => spoken.template_at = Some(said.created_at),
+                _ => {}
+            }
+        }
+        written_at.drain(..written_at.len().saturating_sub(MESSAGES_PER_MINUTE));
         let latest_said = recorded.messages.iter().max_by_key(|message| message.message.id);
         let last_message = match (latest_said, last_before) {
             (Some(said), Some(before)) if said.message.id < before.message.id => Some(before),
             (Some(said), _) => Some(Arc::new(MessageView { echo_id: None, ..said.clone() })),
             (None, before) => before,
         };
-        let known = Known { row: conversation.clone(), last_message, last_incoming_at: incoming_at.or(incoming_before) };
+        let last_incoming_at = incoming_at.or(incoming_before);
+        let known = Known { row: conversation.clone(), last_message, last_incoming_at, written_at, spoken };
         self.latest = self.latest.max(Some(conversation.id));
         self.remember(conversation.id, known);
     }
@@ -167,6 +214,11 @@ pub async fn new_person(db: &Db, inbox: &inbox::Model, key: &Key, profile: &Prof
         None => Row::New(people::new_contact(inbox.account_id, profile, &key.source_id, now)),
     };
     Ok((contact, Row::New(people::new_identity(key, now))))
+}
+
+/// When messages were written, of so many.
+fn times(of: Select<message::Entity>, count: usize) -> sea_orm::Selector<sea_orm::SelectGetableTuple<DateTime<Utc>>> {
+    of.select_only().column(message::Column::CreatedAt).limit(u64::try_from(count).ok()).into_tuple()
 }
 
 /// A message of a conversation with what belongs to it.

@@ -7,6 +7,7 @@ use crate::catalog::Inbox;
 use crate::channel::ChannelSettings;
 use crate::event::MessageView;
 use crate::message::{Capabilities, Delivery, Sender};
+use crate::working_hours;
 use chrono::{DateTime, Duration, Utc};
 use entity::conversation::Status;
 use entity::inbox;
@@ -124,6 +125,19 @@ pub const CONTENT_LIMIT: usize = 150_000;
 /// The most attachments of a message (contract, section 0, Limits).
 pub const ATTACHMENTS_LIMIT: usize = 15;
 
+/// The most messages of a conversation in a minute (contract, section 0, Limits).
+pub const MESSAGES_PER_MINUTE: usize = 200;
+
+/// Whether something was written within the last minute.
+pub fn is_recent(written_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    written_at > now - Duration::minutes(1)
+}
+
+/// Whether one more message would be too many, given when the last ones were written.
+pub fn is_flooded<'a>(written: impl Iterator<Item = &'a DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+    written.filter(|at| is_recent(**at, now)).count() >= MESSAGES_PER_MINUTE
+}
+
 /// In which state a new message to the contact begins.
 pub fn first_status(message: &message::Model, capabilities: &Capabilities) -> MessageStatus {
     let is_to_contact = matches!(message.message_type, MessageType::Outgoing | MessageType::Template) && !message.private;
@@ -137,6 +151,34 @@ pub fn first_status(message: &message::Model, capabilities: &Capabilities) -> Me
 pub fn greeting(inbox: &Inbox, is_automatic: bool, is_first: bool) -> Option<String> {
     let greets = inbox.row.greeting_enabled && is_first && !is_automatic;
     inbox.row.greeting_message.clone().filter(|message| greets && !message.trim().is_empty())
+}
+
+/// What is said at a time to whoever writes to an inbox that is closed then.
+pub fn away(inbox: &Inbox, is_automatic: bool, now: DateTime<Utc>) -> Option<&str> {
+    let row = &inbox.row;
+    let is_closed = row.working_hours_enabled && !is_automatic && !working_hours::is_open(&row.working_hours, &row.timezone, now);
+    row.out_of_office_message.as_deref().filter(|message| is_closed && !message.trim().is_empty())
+}
+
+/// When agents and rules wrote last in a conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spoken {
+    /// An agent or a bot, a note as well.
+    pub outgoing_at: Option<DateTime<Utc>>,
+    /// A rule.
+    pub template_at: Option<DateTime<Utc>>,
+}
+
+/// Whether a contact is told now that nobody is there: not while somebody is, and once a day (contract, section 2, Messages).
+pub fn is_told_away(spoken: Spoken, timezone: &str, now: DateTime<Utc>) -> bool {
+    let is_attended = spoken.outgoing_at.is_some_and(|at| at > now - Duration::minutes(5));
+    let is_told = spoken.template_at.is_some_and(|at| at >= working_hours::start_of_day(timezone, now));
+    !is_attended && !is_told
+}
+
+/// A conversation in which nothing has happened for so long that its account has it resolved.
+pub fn is_forgotten(conversation: &conversation::Model, quiet_since: DateTime<Utc>) -> bool {
+    conversation.status == Status::Open && conversation.last_activity_at < quiet_since
 }
 
 /// A message of a rule.
@@ -172,6 +214,13 @@ pub fn next_status(now: MessageStatus, reported: MessageStatus) -> Option<Messag
         MessageStatus::Read => 4,
     };
     (rank(reported) > rank(now)).then_some(reported)
+}
+
+/// The status a message takes when the customer's system reports one: any that is new, since that system may have tried again by
+/// itself; only what was read was delivered before (contract, section 2, Messages).
+pub fn reported_status(now: MessageStatus, reported: MessageStatus) -> Option<MessageStatus> {
+    let is_late = now == MessageStatus::Read && reported == MessageStatus::Delivered;
+    (reported != now && reported != MessageStatus::Queued && !is_late).then_some(reported)
 }
 
 /// The columns of a message's sender.
@@ -289,6 +338,66 @@ pub(super) mod tests {
             (Sent, Sent, None),
         ] {
             assert_eq!(next_status(now, reported), next, "{now:?} then {reported:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_reports_a_state_knows_it() {
+        use MessageStatus::{Delivered, Failed, Queued, Read, Sent};
+        for (now, reported, next) in [
+            (Sent, Delivered, Some(Delivered)),
+            (Delivered, Sent, Some(Sent)),
+            (Delivered, Failed, Some(Failed)),
+            (Read, Failed, Some(Failed)),
+            (Read, Sent, Some(Sent)),
+            (Read, Delivered, None),
+            (Failed, Sent, Some(Sent)),
+            (Failed, Delivered, Some(Delivered)),
+            (Sent, Sent, None),
+            (Sent, Queued, None),
+        ] {
+            assert_eq!(reported_status(now, reported), next, "{now:?} then {reported:?}");
+        }
+    }
+
+    #[test]
+    fn two_hundred_messages_of_the_last_minute_are_enough() {
+        let now = entity::now();
+        let written =
+            |count: i64, before: i64| (0..count).map(move |number| now - Duration::seconds(before) + Duration::microseconds(number));
+        for (old, young, is_flooded_then) in [(0, 199, false), (0, 200, true), (300, 199, false), (300, 200, true)] {
+            let all: Vec<_> = written(old, 61).chain(written(young, 59)).collect();
+            assert_eq!(is_flooded(all.iter(), now), is_flooded_then, "{old} old, {young} young");
+        }
+    }
+
+    #[test]
+    fn nobody_is_told_twice_a_day_that_nobody_is_there() {
+        let now: DateTime<Utc> = "2026-01-05T23:30:00Z".parse().unwrap();
+        let ago = |minutes: i64| Some(now - Duration::minutes(minutes));
+        for (outgoing_at, template_at, timezone, told) in [
+            (None, None, "UTC", true),
+            (ago(4), None, "UTC", false),
+            (ago(6), None, "UTC", true),
+            (None, ago(60), "UTC", false),
+            (None, ago(24 * 60), "UTC", true),
+            // In Berlin it is half past midnight, so an hour ago was yesterday.
+            (None, ago(60), "Europe/Berlin", true),
+            (None, ago(20), "Europe/Berlin", false),
+        ] {
+            let spoken = Spoken { outgoing_at, template_at };
+            assert_eq!(is_told_away(spoken, timezone, now), told, "{spoken:?} {timezone}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_open_and_quiet_is_forgotten() {
+        let now = entity::now();
+        for (status, quiet_for, forgotten) in
+            [(Status::Open, 11, true), (Status::Open, 9, false), (Status::Pending, 11, false), (Status::Resolved, 11, false)]
+        {
+            let row = conversation::Model { last_activity_at: now - Duration::minutes(quiet_for), ..conversation(status) };
+            assert_eq!(is_forgotten(&row, now - Duration::minutes(10)), forgotten, "{status:?} quiet for {quiet_for}");
         }
     }
 

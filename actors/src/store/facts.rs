@@ -4,6 +4,7 @@ use crate::catalog::Snapshot;
 use crate::event::{CONTACT_COLUMNS, CONVERSATION_COLUMNS, Changes, ConversationView, Fact, InboxCard, changes};
 use entity::conversation;
 use serde_json::json;
+use entity::message::{self, MessageType, SenderType};
 use std::sync::Arc;
 
 /// Which facts follow from a record, in the order in which they are told.
@@ -54,9 +55,16 @@ pub fn facts(record: &Record, catalog: &Snapshot) -> Vec<Fact> {
         facts.push(Fact::MessageUpdated(after_change(before, after), bare.clone(), changes));
     }
     if let Row::Changed { before, after } = conversation {
-        facts.extend(conversation_facts(before, after, &bare, record.messages.first(), view));
+        let answer = record.messages.iter().find(|message| is_answer(&message.view.message));
+        facts.extend(conversation_facts(before, after, &bare, answer, view));
     }
+    facts.extend(record.posts.iter().map(|post| Fact::MacroExecuted(view(), post.clone())));
     facts
+}
+
+/// Whether somebody of the desk wrote it to the contact.
+fn is_answer(message: &message::Model) -> bool {
+    message.message_type == MessageType::Outgoing && !message.private && message.sender_type == Some(SenderType::User)
 }
 
 const MESSAGE_COLUMNS: &[&str] = &["content", "content_attributes", "content_type", "status", "source_id"];

@@ -2,6 +2,7 @@
 use super::{Announcement, Attempt, NewMessage, OutgoingChange, Record, Recorded, Row, is_taken_back, waiting};
 use crate::conversation::rules::labels_of;
 use crate::event::{Event, MessageView};
+use crate::wire::{VOICE_MESSAGE, set};
 use entity::message::MessageStatus;
 use entity::{
     account, announcement, attachment, blob, contact, contact_inbox, contact_label, conversation, conversation_label, delivery,
@@ -270,19 +271,24 @@ async fn insert_files(db: &impl ConnectionTrait, ids: &mut Ids, records: &mut [R
                     Some(id) => id,
                     None => stored.row(view.message.account_id, file.uploader_id).insert(db).await?.id,
                 };
+                let mut meta = serde_json::json!({
+                    "key": stored.key, "file_name": stored.file_name, "content_type": stored.content_type, "byte_size": stored.byte_size,
+                });
+                let file_type = crate::files::file_type(&stored.content_type);
+                if file_type == "audio" && view.message.additional_attributes.get(VOICE_MESSAGE).is_some_and(|is_voice| is_voice == true) {
+                    set(&mut meta, VOICE_MESSAGE, true.into());
+                }
                 view.attachments.push(attachment::Model {
                     id: next(&mut ids.attachment),
                     account_id: view.message.account_id,
                     message_id: view.message.id,
-                    file_type: crate::files::file_type(&stored.content_type).to_owned(),
+                    file_type: file_type.to_owned(),
                     blob_id: Some(blob_id),
                     external_url: None,
                     coordinates_lat: None,
                     coordinates_long: None,
                     fallback_title: None,
-                    meta: serde_json::json!({
-                        "key": stored.key, "file_name": stored.file_name, "content_type": stored.content_type, "byte_size": stored.byte_size,
-                    }),
+                    meta,
                     created_at: view.message.created_at,
                 });
             }
@@ -440,7 +446,8 @@ pub async fn write_outgoing<'a>(db: &impl ConnectionTrait, records: impl Iterato
         }
     }
     use message::Column as M;
-    const CHANGEABLE: [M; 6] = [M::Content, M::ContentType, M::Status, M::SourceId, M::ContentAttributes, M::UpdatedAt];
+    const CHANGEABLE: [M; 7] =
+        [M::Content, M::ContentType, M::Status, M::SourceId, M::ContentAttributes, M::AdditionalAttributes, M::UpdatedAt];
     update::<message::Entity>(db, M::Id, &CHANGEABLE, changed, |row| row.id).await?;
     if !dropped.is_empty() {
         let ids = dropped.iter().map(|attachment| attachment.id);

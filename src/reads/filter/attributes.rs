@@ -1,7 +1,7 @@
 //! What can be filtered by, and with which operators: the table of the contract (section 4), and custom attributes.
 use super::{CaseStatement, Condition, DbBackend, DisplayType, Expr, ExprTrait, Func, Operator, Table, attribute, contact, conversation};
 use entity::{contact_label, conversation_label};
-use sea_orm::sea_query::BinOper;
+use sea_orm::sea_query::{BinOper, Query};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 
 /// Something to filter by.
@@ -110,10 +110,11 @@ fn of_contacts(key: &str) -> Option<(Kind, &'static [Operator])> {
 }
 
 /// An attribute that an account has defined. What is stored otherwise than defined is as if it were not set.
-pub fn custom(at: (&'static str, &'static str), key: &str, display_type: DisplayType, backend: DbBackend) -> Attribute {
-    let as_text = attribute(at, key).cast_as("text");
+pub fn custom(at: &Expr, key: &str, display_type: DisplayType, backend: DbBackend) -> Attribute {
+    let value = || at.clone().binary(BinOper::Custom("->>"), Expr::val(key));
+    let as_text = value().cast_as("text");
     // The value as JSON: `true`, `5`, `"text"`.
-    let as_json = Expr::col(at).binary(BinOper::Custom("->"), Expr::val(key));
+    let as_json = at.clone().binary(BinOper::Custom("->"), Expr::val(key));
     let (kind, operators) = match display_type {
         DisplayType::Text | DisplayType::Link | DisplayType::List => (Kind::Text(as_text), OF_TEXT),
         DisplayType::Number | DisplayType::Currency | DisplayType::Percent => {
@@ -123,7 +124,7 @@ pub fn custom(at: (&'static str, &'static str), key: &str, display_type: Display
             };
             let is_number = Expr::from(Func::cust(kind_of).arg(as_json)).is_in(numbers.iter().copied());
             // Only what is a number is ever read as one: PostgreSQL refuses to read others.
-            (Kind::Quantity(CaseStatement::new().case(is_number, attribute(at, key).cast_as(float)).into()), OF_NUMBER)
+            (Kind::Quantity(CaseStatement::new().case(is_number, value().cast_as(float)).into()), OF_NUMBER)
         }
         DisplayType::Date => (Kind::Date(as_text), OF_DATE),
         DisplayType::Checkbox => {
@@ -133,6 +134,17 @@ pub fn custom(at: (&'static str, &'static str), key: &str, display_type: Display
         }
     };
     Attribute { kind, operators }
+}
+
+/// The custom attributes of a conversation's contact: one row, found by its id.
+pub fn of_its_contact() -> Expr {
+    let owner = Expr::col((conversation::Entity, conversation::Column::ContactId));
+    let contact = Query::select()
+        .column((contact::Entity, contact::Column::CustomAttributes))
+        .from(contact::Entity)
+        .and_where(Expr::col((contact::Entity, contact::Column::Id)).eq(owner))
+        .take();
+    Expr::SubQuery(None, Box::new(contact.into()))
 }
 
 /// The rows that have a label, whichever.

@@ -6,12 +6,15 @@ use serde_json::json;
 
 fn compiler(table: Table, backend: DbBackend) -> Compiler<'static> {
     static CUSTOM: std::sync::LazyLock<Vec<Custom>> = std::sync::LazyLock::new(|| {
-        let custom = |key: &str, display_type| Custom { key: key.to_owned(), display_type };
+        use AttributeModel::{Contact, Conversation};
+        let custom = |key: &str, display_type, model| Custom { key: key.to_owned(), display_type, model };
         vec![
-            custom("plan", DisplayType::Text),
-            custom("seats", DisplayType::Number),
-            custom("renewal", DisplayType::Date),
-            custom("vip", DisplayType::Checkbox),
+            custom("plan", DisplayType::Text, Conversation),
+            custom("seats", DisplayType::Number, Conversation),
+            custom("renewal", DisplayType::Date, Conversation),
+            custom("vip", DisplayType::Checkbox, Conversation),
+            custom("plan", DisplayType::Text, Contact),
+            custom("age", DisplayType::Number, Contact),
         ]
     });
     Compiler { backend, account_id: 7, table, custom: &CUSTOM, today: "2026-11-21".parse().unwrap() }
@@ -102,6 +105,36 @@ fn what_filters_compile_to() {
 }
 
 #[test]
+fn attributes_of_the_contact_are_read_from_its_row() {
+    let clause = |key: &str, kind: &str, value: Value| {
+        json!([{ "attribute_key": key, "filter_operator": "not_equal_to", "values": [value], "custom_attribute_type": kind,
+            "query_operator": null }])
+    };
+    let of_contact = "(SELECT custom_attributes FROM contacts WHERE id = contact_id)";
+    let text = format!("CAST(({of_contact} ->> 'plan') AS text)");
+    let expected = format!("LOWER({text}) NOT IN (LOWER('Gold')) OR {text} IS NULL");
+    assert_eq!(sql(Table::Conversations, &clause("plan", "contact_attribute", json!("Gold"))), Ok(expected));
+    let own = "LOWER(CAST((custom_attributes ->> 'plan') AS text)) NOT IN (LOWER('Gold')) OR CAST((custom_attributes ->> 'plan') AS text) IS NULL";
+    for (table, kind) in [
+        (Table::Conversations, ""),
+        (Table::Conversations, "conversation_attribute"),
+        (Table::Contacts, ""),
+        (Table::Contacts, "contact_attribute"),
+    ] {
+        assert_eq!(sql(table, &clause("plan", kind, json!("Gold"))).as_deref(), Ok(own), "{table:?} {kind}");
+    }
+    assert!(sql(Table::Conversations, &clause("age", "contact_attribute", json!(7))).is_ok());
+    for (table, key, kind) in [
+        (Table::Conversations, "age", ""),
+        (Table::Conversations, "seats", "contact_attribute"),
+        (Table::Contacts, "seats", "conversation_attribute"),
+        (Table::Conversations, "plan", "company_attribute"),
+    ] {
+        assert!(sql(table, &clause(key, kind, json!(7))).is_err(), "{table:?} {key} {kind}");
+    }
+}
+
+#[test]
 fn and_binds_tighter_than_or_from_left_to_right() {
     let clause = |id: i64, then: Value| json!({ "attribute_key": "inbox_id", "filter_operator": "equal_to", "values": [id], "query_operator": then });
     for (then, expected) in [
@@ -145,7 +178,7 @@ fn what_is_unknown_is_refused() {
         Value::Array(vec![json!({}); LIMIT + 1]),
         two(json!(null)),
         two(json!("xor")),
-        json!([{ "attribute_key": "plan", "filter_operator": "equal_to", "values": ["x"], "custom_attribute_type": "contact_attribute" }]),
+        json!([{ "attribute_key": "vip", "filter_operator": "equal_to", "values": ["x"], "custom_attribute_type": "contact_attribute" }]),
         json!([{ "attribute_key": "status", "filter_operator": "equal_to", "values": ["open"], "attribute_model": "custom_attribute" }]),
     ] {
         assert!(sql(Table::Conversations, &payload).is_err(), "{payload}");

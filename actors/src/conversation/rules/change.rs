@@ -39,6 +39,8 @@ pub enum Change {
     Muted(bool),
     /// To this agent if it is nobody's yet.
     AssigneeIfFree(UserCard),
+    /// To this agent if it is open, whoever had it: an agent who opens a conversation takes it (contract, section 12, trap 13).
+    AssigneeIfOpen(UserCard),
     /// How urgent.
     Priority(Option<Priority>),
     /// Agents have seen it up to now.
@@ -114,19 +116,15 @@ pub fn after_change(before: &conversation::Model, change: &Change, by: &By, now:
             if after.status == Status::Resolved {
                 after.waiting_since = None;
             }
-            // An agent who opens a conversation takes it (contract, section 12, trap 13).
-            if let By::User(user, Role::Agent) = by
-                && after.status == Status::Open
-                && before.status != Status::Open
-                && before.assignee_id.is_none()
-            {
-                after.assignee_id = Some(user.id);
-            }
             // A conversation that leaves its bot is nobody's until an agent has it.
             if before.status == Status::Pending && after.status == Status::Open {
                 after.assignee_agent_bot_id = None;
             }
         }
+        Change::AssigneeIfOpen(assignee) if before.status == Status::Open => {
+            return after_change(before, &Change::Assignee(Some(assignee.clone())), by, now);
+        }
+        Change::AssigneeIfOpen(_) => {}
         Change::Assignee(assignee) => {
             after.assignee_id = assignee.as_ref().map(|assignee| assignee.id);
             after.assignee_agent_bot_id = None;
@@ -288,7 +286,16 @@ mod tests {
         for (before, change, by, after, assignee, said) in [
             (Status::Open, status(None), &administrator, Status::Resolved, None, Some("Conversation was marked resolved by Grace")),
             (Status::Resolved, status(None), &administrator, Status::Open, None, Some("Conversation was reopened by Grace")),
-            (Status::Resolved, status(None), &agent_opens, Status::Open, Some(3), Some("Conversation was reopened by Grace")),
+            (Status::Resolved, status(None), &agent_opens, Status::Open, None, Some("Conversation was reopened by Grace")),
+            (
+                Status::Open,
+                Change::AssigneeIfOpen(agent()),
+                &agent_opens,
+                Status::Open,
+                Some(3),
+                Some("Grace self-assigned this conversation"),
+            ),
+            (Status::Resolved, Change::AssigneeIfOpen(agent()), &agent_opens, Status::Resolved, None, None),
             (Status::Snoozed, status(None), &By::System, Status::Open, None, Some("Conversation was reopened by the system")),
             (Status::Open, status(Some(Status::Open)), &administrator, Status::Open, None, None),
             (
@@ -321,6 +328,9 @@ mod tests {
             let (row, words) = after_change(&conversation(before), &change, by, now);
             assert_eq!((row.status, row.assignee_id, words.as_deref()), (after, assignee, said), "{before:?} {change:?}");
         }
+        let of_another = conversation::Model { assignee_id: Some(8), ..conversation(Status::Open) };
+        let (taken, words) = after_change(&of_another, &Change::AssigneeIfOpen(agent()), &agent_opens, now);
+        assert_eq!((taken.assignee_id, words.as_deref()), (Some(3), Some("Grace self-assigned this conversation")), "whoever had it");
         let until = Some(now + Duration::hours(1));
         let (snoozed, _) = after_change(
             &conversation(Status::Open),
