@@ -29,6 +29,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const IDLE_AFTER: Duration = Duration::from_secs(60);
+/// How many commits mark messages as seen, each of at most [`load::SEEN_AT_ONCE`]: what is older stays as it is.
+const SEEN_PAGES: usize = 10;
 
 /// What every conversation actor works with.
 #[derive(Clone)]
@@ -149,6 +151,7 @@ impl Work {
             Command::Deliver(incoming) => self.deliver(inbox, *incoming).await,
             Command::Say(say) => self.say(inbox, *say).await,
             Command::Open(open) => self.open(inbox, *open).await,
+            Command::Change { conversation_id, by: By::Contact, change: Change::SeenByContact } => self.seen(inbox, conversation_id).await,
             Command::Change { conversation_id, by, change } => self.change(inbox, conversation_id, by, change).await,
             Command::Settle { conversation_id, message_id, outcome } => self.settle(inbox, conversation_id, message_id, outcome).await,
             Command::Typing { conversation_id, who, is_typing, is_private } => {
@@ -315,6 +318,32 @@ impl Work {
             ..self.record(&inbox, self.person()?, conversation, Some(&known))
         };
         self.commit(record, None).await
+    }
+
+    /// The contact has seen it up to now, and with it what was said to it.
+    async fn seen(&mut self, inbox: Arc<Inbox>, conversation_id: i64) -> Result<Recorded, ConversationError> {
+        let mut before = i64::MAX;
+        let mut pages = SEEN_PAGES;
+        loop {
+            let now = entity::now();
+            let known = self.known(conversation_id).await?;
+            let unread = load::unread(&self.surroundings, conversation_id, before).await?;
+            let oldest = unread.last().map(|view| view.message.id);
+            let (after, _) = rules::after_change(&known.row, &Change::SeenByContact, &By::Contact, now);
+            let mut record = self.record(&inbox, self.person()?, Row::Changed { before: known.row.clone(), after }, Some(&known));
+            record.can_reply = known.can_reply(&inbox, now);
+            let read = |view: MessageView| {
+                let after = message::Model { status: MessageStatus::Read, updated_at: now, ..view.message.clone() };
+                (view, after)
+            };
+            record.changed_messages = unread.into_iter().map(read).collect();
+            let recorded = self.commit(record, None).await?;
+            pages -= 1;
+            match oldest {
+                Some(id) if pages > 0 => before = id,
+                _ => return Ok(recorded),
+            }
+        }
     }
 
     async fn settle(
@@ -488,6 +517,16 @@ fn settled(
                 attributes.remove("external_error");
             }
             Some(OutgoingChange::Queue { message_id })
+        }
+        Outcome::Submitted(values, email) => {
+            if let Some(words) = rules::answer_refusal(before, email.as_deref()) {
+                return Err(ConversationError::Refused(words));
+            }
+            crate::wire::set(&mut after.content_attributes, "submitted_values", values);
+            if let Some(email) = email {
+                crate::wire::set(&mut after.content_attributes, "submitted_email", email.into());
+            }
+            None
         }
         Outcome::Delete => {
             after.content = Some("This message was deleted".into());

@@ -218,6 +218,7 @@ impl From<DbErr> for StoreError {
                 () if field(&["contacts_by_email", "contacts.email"]) => StoreError::Taken("email"),
                 () if field(&["contacts_by_phone_number", "contacts.phone_number"]) => StoreError::Taken("phone_number"),
                 () if field(&["contacts_by_identifier", "contacts.identifier"]) => StoreError::Taken("identifier"),
+                () if field(&["users_by_email", "users.email"]) => StoreError::Taken("email"),
                 () if field(&["teams_by_name", "teams.name"]) => StoreError::Taken("name"),
                 () if field(&["labels_by_title", "labels.title"]) && !field(&["_labels"]) => StoreError::Taken("title"),
                 () if field(&["canned_responses_by_code", "canned_responses.short_code"]) => StoreError::Taken("short_code"),

@@ -124,7 +124,7 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         given_up_after: deliveries_given_up_after,
         pool: pool.clone(),
     });
-    let mailer = Mailer::new(db.clone(), tools.relay.clone(), &tools.public_url);
+    let mailer = Mailer::new(db.clone(), tools.relay.clone(), vault.clone(), &tools.public_url);
     mailer.start(&pool);
     AssignmentActor::new(assignment::Surroundings {
         db: db.clone(),

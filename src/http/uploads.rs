@@ -3,6 +3,7 @@ use super::auth::Agent;
 use super::body::{Body, Request, UploadedFile};
 use super::error::{ApiError, ApiResult};
 use super::fields;
+use super::throttle::{Limit, Throttle};
 use actix_web::{HttpResponse, web};
 use actors::system::Handles;
 use entity::blob;
@@ -22,7 +23,8 @@ impl Request for Upload {}
 
 /// Stores a file; its `blob_id` is used by what needs a file.
 #[utoipa::path(post, path = "", tag = "Files", request_body(content = Upload, content_type = "multipart/form-data"), responses((status = 200, description = "file_url, blob_id"), (status = 422, description = "there is no file")))]
-pub async fn create(handles: web::Data<Handles>, agent: Agent, body: Body<Upload>) -> ApiResult<HttpResponse> {
+pub async fn create(handles: web::Data<Handles>, agent: Agent, throttle: Throttle, body: Body<Upload>) -> ApiResult<HttpResponse> {
+    throttle.admit(Limit::Upload, agent.account.id)?;
     if body.value.external_url.is_some() {
         return Err(ApiError::invalid("external_url", "external_url: this version fetches no files; send the file itself as attachment"));
     }

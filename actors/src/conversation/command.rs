@@ -169,6 +169,8 @@ pub enum Outcome {
     Retry,
     /// An agent takes it back.
     Delete,
+    /// The contact answers what it asks for: what was chosen or filled in, and the e-mail address among it.
+    Submitted(Value, Option<String>),
 }
 
 /// Why a command was not carried out.
