@@ -27,7 +27,7 @@ pub async fn bootstrap(db: &DatabaseConnection, vault: &Vault, settings: &Bootst
     let password_hash = Some(password::hash(&password)?);
     let transaction = db.begin().await?;
     let account = create_account(&transaction, &settings.account_name).await.context("creating the first account")?;
-    let member = NewMember { email: email.clone(), name: "Administrator".into(), password_hash, access_token };
+    let member = NewMember { email: email.clone(), name: "Administrator".into(), password_hash, access_token, is_confirmed: true };
     let (user, token) = create_user(&transaction, vault, member).await.context("creating the first administrator")?;
     let place = NewPlace {
         account_id: account.id,

@@ -1,9 +1,10 @@
 //! Starts everything in order and stops it in the reverse order.
 use crate::http::gate::Gate;
+use crate::http::throttle::Throttles;
 use crate::members::{NewMember, NewPlace, create_app, create_user, give_place};
 use crate::reload::{apply_inboxes, reload, settled, watch};
 use crate::settings::{DEFAULT_FILE, Database, FileStore, Settings, load_or_create_key};
-use crate::{bootstrap, http, password, telemetry};
+use crate::{bootstrap, http, one_time_tokens, password, telemetry};
 use actix_cors::Cors;
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Condition, NormalizePath, from_fn};
@@ -14,13 +15,18 @@ use actors::db::Db;
 use actors::egress::Egress;
 use actors::event_log::Kept;
 use actors::files::Files;
-use actors::secret::{Secret, Vault};
+use actors::secret::{Secret, Vault, random_token};
 use actors::system::{self, Handles, Parts};
 use anyhow::Context;
 use entity::account_user::{Availability, Role};
+use entity::one_time_token::Purpose;
+use entity::user;
 use migration::{Migrator, MigratorTrait};
 use object_store::ObjectStore;
-use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait, TransactionTrait};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, IntoActiveModel, QueryFilter,
+    TransactionTrait,
+};
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -96,7 +102,7 @@ pub fn create_admin(settings: &Settings, admin: CreateAdmin) -> anyhow::Result<(
         anyhow::ensure!(account.is_some(), "there is no account {}", admin.account_id);
         let password_hash = Some(password::hash(admin.password.expose())?);
         let transaction = db.write.begin().await?;
-        let member = NewMember { email: email.clone(), name: admin.name, password_hash, access_token: None };
+        let member = NewMember { email: email.clone(), name: admin.name, password_hash, access_token: None, is_confirmed: true };
         let (user, token) = create_user(&transaction, &vault, member).await.with_context(|| format!("creating {email}"))?;
         let place = NewPlace {
             account_id: admin.account_id,
@@ -109,6 +115,37 @@ pub fn create_admin(settings: &Settings, admin: CreateAdmin) -> anyhow::Result<(
         transaction.commit().await?;
         println!("{email} is an administrator of account {}", admin.account_id);
         println!("  api_access_token: {token}");
+        Ok(())
+    })
+}
+
+/// Sets the password of a user, who can sign in then: the address is taken as confirmed. Sessions and links end.
+///
+/// # Errors
+/// If there is no such user, or it cannot.
+pub fn set_password(settings: &Settings, email: &str, chosen: &Secret) -> anyhow::Result<()> {
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
+    actix::System::new().block_on(async {
+        let (db, _alone) = open(settings).await?;
+        Migrator::up(&db.write, None).await.context("migrating the database")?;
+        let email = http::fields::email_address(email).context("--email is no e-mail address")?;
+        if let Some(words) = password::refusal(chosen.expose()) {
+            anyhow::bail!("--password: {words}");
+        }
+        let user = user::Entity::find().filter(user::Column::Email.eq(&email)).one(&db.write).await?;
+        let user = user.with_context(|| format!("there is no user {email}"))?;
+        let id = user.id;
+        let mut row = user.into_active_model();
+        row.password_hash = ActiveValue::Set(Some(password::hash(chosen.expose())?));
+        row.pubsub_token = ActiveValue::Set(random_token());
+        row.confirmed_at = ActiveValue::Set(Some(entity::now()));
+        let transaction = db.write.begin().await?;
+        row.update(&transaction).await?;
+        http::sessions::end_others(&transaction, id, None).await?;
+        let purposes = [Purpose::Password, Purpose::Confirmation, Purpose::SignIn, Purpose::SecondFactor];
+        one_time_tokens::void(&transaction, id, purposes).await?;
+        transaction.commit().await?;
+        println!("{email} has a new password");
         Ok(())
     })
 }
@@ -252,14 +289,18 @@ fn serve(
     let stopping = web::Data::new(stopping);
     let origins = settings.server.cors_origins.clone();
     let limits = http::body::Limits { body: settings.server.max_body_bytes, file: settings.files.max_bytes };
-    let swagger = http::description::page();
+    let (swagger, signup) = (http::description::page(), settings.signup);
+    let throttles = web::Data::new(Throttles::new(settings.server.trusted_proxies.clone(), settings.server.requests_per_minute));
     let server = HttpServer::new(move || {
         let gate = gate.clone();
         App::new()
             .app_data(handles.clone())
             .app_data(stopping.clone())
             .app_data(limits)
+            .app_data(signup)
+            .app_data(throttles.clone())
             .wrap(from_fn(http::idempotency::middleware))
+            .wrap(from_fn(http::throttle::middleware))
             .wrap(NormalizePath::trim())
             .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
             .wrap(from_fn(move |request, next| gate.clone().pass(request, next)))

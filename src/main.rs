@@ -34,6 +34,11 @@ enum Command {
         #[arg(long, env = "KONVERSIO_ADMIN_PASSWORD", hide_env_values = true, help = "The password; safer as the variable")] password: String,
         #[arg(long, default_value_t = 1, help = "The account to administer")] account_id: i64,
     },
+    #[command(about = "Set the password of a user, whose sessions end; the daemon must not run")]
+    SetPassword {
+        #[arg(long, help = "The address the user signs in with")] email: String,
+        #[arg(long, env = "KONVERSIO_PASSWORD", hide_env_values = true, help = "The password; safer as the variable")] password: String,
+    },
     #[command(about = "Create a platform app, which manages accounts and users, and print its token")]
     CreatePlatformApp {
         #[arg(help = "What to call it")] name: String,
@@ -56,6 +61,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::CheckConfig => println!("ok: {} inboxes in the file, database {}", settings.inboxes.len(), settings.database()),
         Command::Migrate => daemon::migrate(&settings)?,
         Command::CreatePlatformApp { name } => daemon::create_platform_app(&settings, &name)?,
+        Command::SetPassword { email, password } => daemon::set_password(&settings, &email, &Secret::new(password))?,
         Command::CreateAdmin { email, name, password, account_id } => {
             daemon::create_admin(&settings, daemon::CreateAdmin { email, name, password: Secret::new(password), account_id })?;
         }

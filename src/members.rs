@@ -24,6 +24,8 @@ pub struct NewMember {
     pub password_hash: Option<String>,
     /// A new one when none is given.
     pub access_token: Option<String>,
+    /// Whether the address is known to be theirs; until then nobody is let in.
+    pub is_confirmed: bool,
 }
 
 /// What somebody may do in an account.
@@ -55,6 +57,8 @@ pub async fn create_account(db: &impl ConnectionTrait, name: &str) -> Result<acc
         status: ActiveValue::Set(account::Status::Active),
         settings: ActiveValue::Set(json!({})),
         custom_attributes: ActiveValue::Set(json!({})),
+        features: ActiveValue::Set(json!({})),
+        limits: ActiveValue::Set(json!({})),
         last_display_id: ActiveValue::Set(0),
         created_at: ActiveValue::Set(now),
         updated_at: ActiveValue::Set(now),
@@ -67,7 +71,7 @@ pub async fn create_account(db: &impl ConnectionTrait, name: &str) -> Result<acc
 /// # Errors
 /// If the address is taken, or the database refuses it.
 pub async fn create_user(db: &impl ConnectionTrait, vault: &Vault, member: NewMember) -> Result<(user::Model, String), DbErr> {
-    let user = new_user(member.email, member.name, member.password_hash).insert(db).await?;
+    let user = new_user(member.email, member.name, member.password_hash, member.is_confirmed).insert(db).await?;
     let token = tokens::give(db, vault, OwnerType::User, user.id, member.access_token).await?;
     Ok((user, token))
 }

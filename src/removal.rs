@@ -160,7 +160,8 @@ const OF_ACCOUNT: &[&str] = &[
 /// What belongs to a user who is no longer a member of any account.
 const OF_USER: &[&str] = &[
     "DELETE FROM sessions WHERE user_id = {id}",
-    "DELETE FROM sign_in_links WHERE user_id = {id}",
+    "DELETE FROM one_time_tokens WHERE user_id = {id}",
+    "DELETE FROM second_factors WHERE user_id = {id}",
     "DELETE FROM drafts WHERE user_id = {id}",
     "DELETE FROM participants WHERE user_id = {id}",
     "DELETE FROM mentions WHERE user_id = {id}",

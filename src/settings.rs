@@ -13,7 +13,7 @@ mod tests;
 pub use entries::InboxEntry;
 pub use file::SettingsError;
 pub use key::{KeyError, load_or_create_key};
-pub use sections::{Bootstrap, Events, Files, Log, LogFormat, Outbound, Server, Webhooks};
+pub use sections::{Bootstrap, Events, Files, Log, LogFormat, Outbound, Server, SignUp, Webhooks};
 
 use actors::channel::MailRelay;
 use actors::secret::Secret;
@@ -37,6 +37,8 @@ pub struct Settings {
     database: Data,
     /// `[bootstrap]`
     pub bootstrap: Bootstrap,
+    /// `[signup]`
+    pub signup: SignUp,
     /// `[outbound]`
     pub outbound: Outbound,
     /// `[files]`
@@ -233,6 +235,7 @@ impl Default for Settings {
             data_dir: "./data".into(),
             database: Data::default(),
             bootstrap: Bootstrap::default(),
+            signup: SignUp::default(),
             outbound: Outbound::default(),
             files: Files::default(),
             mail: Mail::default(),

@@ -10,7 +10,7 @@ pub use departure::Author;
 pub use turns::Turns;
 
 use crate::catalog::Inbox;
-use crate::conversation::ContactChanged;
+use crate::conversation::{ContactChanged, Forget};
 use crate::conversations::Conversations;
 use crate::db::Db;
 use crate::event::AccountCard;
@@ -119,6 +119,16 @@ impl Contacts {
         self.commit(record(&inbox.account, Row::New(contact), Some(inbox), Some(Row::New(identity)), wanted)).await
     }
 
+    /// Notes that the contact of an address has proven who it is, by its identifier.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn prove(&self, inbox: &Arc<Inbox>, source_id: &str, identifier: &str) -> Result<Recorded, StoreError> {
+        let profile = Profile { identifier: Some(identifier.to_owned()), ..Profile::default() };
+        let wanted = Wanted { profile, source_id: Some(source_id.to_owned()), hmac_verified: true, ..Wanted::default() };
+        self.find_or_create(inbox, &wanted).await
+    }
+
     /// The contact with this address in the inbox, or with this identifier, e-mail address or phone number; created if
     /// there is none. A stable identifier gives the same contact and the same address again.
     ///
@@ -139,9 +149,14 @@ impl Contacts {
         if let Some(source_id) = &wanted.source_id
             && let Some((contact, identity)) = self.by_source_id(inbox.row.id, source_id).await?
         {
-            return self.verified(inbox, contact, identity, wanted).await;
+            // A proof speaks for the identifier that was signed, and for no other contact's address.
+            let is_proven = wanted.hmac_verified && contact.identifier == wanted.profile.identifier;
+            return self.verified(inbox, contact, identity, &Wanted { hmac_verified: is_proven, ..wanted.clone() }).await;
         }
-        let Some(contact) = people::find_contact(&self.db, inbox.row.account_id, &wanted.profile).await? else {
+        let found = people::find_contact(&self.db, inbox.row.account_id, &wanted.profile).await?;
+        // Nor does it speak for whoever is found by an e-mail address or phone number, and is called otherwise.
+        let is_other = |contact: &contact::Model| contact.identifier.is_some() && contact.identifier != wanted.profile.identifier;
+        let Some(contact) = found.filter(|contact| !wanted.hmac_verified || !is_other(contact)) else {
             return self.create_in(inbox, wanted).await;
         };
         if wanted.source_id.is_none()
@@ -176,7 +191,12 @@ impl Contacts {
             });
         }
         let after = contact_inbox::Model { hmac_verified: true, updated_at: entity::now(), ..before.as_ref().clone() };
-        self.commit(record(&inbox.account, Row::Kept(contact), Some(inbox), Some(Row::Changed { before, after }), wanted)).await
+        let forget = Forget { contact_id: Some(contact.id) };
+        let record = record(&inbox.account, Row::Kept(contact), Some(inbox), Some(Row::Changed { before, after }), wanted);
+        let recorded = self.commit(record).await?;
+        // Whoever keeps the identity reads it again.
+        let _ = self.conversations.send(forget).await;
+        Ok(recorded)
     }
 
     /// Gives a contact an identity in an inbox; the one it has already, if no address is named.

@@ -1,9 +1,11 @@
 //! Mail of the desk itself, such as transcripts: rows that wait for the daemon's relay, handed in one after the other.
 //!
-//! What customers and agents write to each other goes through the channels; this is what the desk says in its own name.
+//! What customers and agents write to each other goes through the channels; this is what the desk says in its own name. A mail
+//! may carry what opens an account, so its text is sealed until it is sent.
 use crate::channel::{ChannelError, MailRelay, MailSecurity};
 use crate::db::Db;
 use crate::outbox::{self, Flow, Queue};
+use crate::secret::Vault;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use entity::mail;
@@ -22,13 +24,15 @@ use tokio_util::task::TaskTracker;
 
 /// How long the relay is tried.
 const GIVEN_UP_AFTER: chrono::Duration = chrono::Duration::days(3);
+/// The context under which texts are sealed.
+const BODY: &str = "mails.body";
 /// How long to wait before the loop is begun again after the database failed.
 const BEGIN_AGAIN: Duration = Duration::from_secs(5);
 
 /// A mail to one person.
 #[derive(Clone, Debug)]
 pub struct Mail {
-    /// In whose name.
+    /// In whose name; 0 for what concerns no account.
     pub account_id: i64,
     /// What it tells of whom: the same key again is the same mail, and is sent once.
     pub key: String,
@@ -40,11 +44,21 @@ pub struct Mail {
     pub body: String,
 }
 
+/// What the writer needs to leave mails in its transactions.
+#[derive(Clone)]
+pub struct Postroom {
+    /// Seals their texts.
+    pub vault: Vault,
+    /// Where links in mails lead; none where no mail is sent.
+    pub desk_url: Option<Arc<str>>,
+}
+
 /// Takes mails, and hands them to the relay.
 #[derive(Clone)]
 pub struct Mailer {
     db: Db,
     relay: Option<Arc<MailRelay>>,
+    vault: Vault,
     /// The part after the `@` of addresses of our own.
     domain: Arc<str>,
     bell: Arc<Notify>,
@@ -54,10 +68,10 @@ pub struct Mailer {
 
 impl Mailer {
     /// Without a relay nothing can be sent.
-    pub fn new(db: Db, relay: Option<Arc<MailRelay>>, public_url: &str) -> Self {
+    pub fn new(db: Db, relay: Option<Arc<MailRelay>>, vault: Vault, public_url: &str) -> Self {
         let host = reqwest::Url::parse(public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
         let domain = host.unwrap_or_else(|| "localhost".into()).into();
-        Mailer { db, relay, domain, bell: Arc::default(), cancelled: CancellationToken::new(), tasks: TaskTracker::new() }
+        Mailer { db, relay, vault, domain, bell: Arc::default(), cancelled: CancellationToken::new(), tasks: TaskTracker::new() }
     }
 
     /// Whether mails can be sent at all.
@@ -70,7 +84,7 @@ impl Mailer {
     /// # Errors
     /// If the database fails.
     pub async fn queue(&self, db: &impl ConnectionTrait, mail: Mail) -> Result<(), DbErr> {
-        insert(db, vec![mail], entity::now()).await
+        insert(db, &self.vault, vec![mail], entity::now()).await
     }
 
     /// Something waits.
@@ -94,7 +108,7 @@ impl Mailer {
 
     async fn send_again_and_again(&self, relay: Arc<MailRelay>) {
         while !self.cancelled.is_cancelled() {
-            let waiting = Waiting { db: self.db.clone(), relay: relay.clone(), domain: self.domain.clone() };
+            let waiting = Waiting { db: self.db.clone(), relay: relay.clone(), vault: self.vault.clone(), domain: self.domain.clone() };
             if let Err(error) = outbox::drain(waiting, self.bell.clone(), self.cancelled.child_token()).await {
                 tracing::error!(%error, "sending mail; begun again soon");
                 tokio::select! {
@@ -110,7 +124,7 @@ impl Mailer {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn insert(db: &impl ConnectionTrait, mails: Vec<Mail>, due_at: DateTime<Utc>) -> Result<(), DbErr> {
+pub async fn insert(db: &impl ConnectionTrait, vault: &Vault, mails: Vec<Mail>, due_at: DateTime<Utc>) -> Result<(), DbErr> {
     if mails.is_empty() {
         return Ok(());
     }
@@ -120,7 +134,7 @@ pub async fn insert(db: &impl ConnectionTrait, mails: Vec<Mail>, due_at: DateTim
         key: ActiveValue::Set(mail.key),
         recipient: ActiveValue::Set(mail.recipient),
         subject: ActiveValue::Set(mail.subject),
-        body: ActiveValue::Set(mail.body),
+        body: ActiveValue::Set(vault.seal(BODY, &mail.body)),
         failures: ActiveValue::Set(0),
         due_at: ActiveValue::Set(due_at),
         last_error: ActiveValue::Set(None),
@@ -136,6 +150,7 @@ pub async fn insert(db: &impl ConnectionTrait, mails: Vec<Mail>, due_at: DateTim
 struct Waiting {
     db: Db,
     relay: Arc<MailRelay>,
+    vault: Vault,
     domain: Arc<str>,
 }
 
@@ -197,7 +212,9 @@ impl Waiting {
     }
 
     async fn send(&self, row: &mail::Model) -> Result<(), ChannelError> {
-        let letter = letter(&self.relay, &self.domain, row).map_err(ChannelError::Rejected)?;
+        // A row of an earlier version is not sealed.
+        let body = self.vault.open(BODY, &row.body).map_or_else(|_| row.body.clone(), |body| body.expose().to_owned());
+        let letter = letter(&self.relay, &self.domain, row, body).map_err(ChannelError::Rejected)?;
         let transport = transport(&self.relay).map_err(|error| ChannelError::temporary(error.to_string()))?;
         match transport.send(letter).await {
             Ok(_) => Ok(()),
@@ -223,7 +240,7 @@ fn transport(relay: &MailRelay) -> Result<AsyncSmtpTransport<Tokio1Executor>, le
 }
 
 /// The Message-ID is the row's, so that a mail handed in twice is shown once.
-fn letter(relay: &MailRelay, domain: &str, row: &mail::Model) -> Result<Message, String> {
+fn letter(relay: &MailRelay, domain: &str, row: &mail::Model, body: String) -> Result<Message, String> {
     let sender = relay.from.clone().unwrap_or_else(|| format!("konversio@{domain}"));
     let sender: Mailbox = sender.parse().map_err(|error| format!("mail.from {sender:?} is no address: {error}"))?;
     let recipient: Mailbox = row.recipient.parse().map_err(|error| format!("{:?} is no address: {error}", row.recipient))?;
@@ -233,6 +250,6 @@ fn letter(relay: &MailRelay, domain: &str, row: &mail::Model) -> Result<Message,
         .subject(row.subject.as_str())
         .message_id(Some(format!("<mail/{}@{domain}>", row.id)))
         .header(ContentType::TEXT_PLAIN)
-        .body(row.body.clone());
+        .body(body);
     letter.map_err(|error| error.to_string())
 }

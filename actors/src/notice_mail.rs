@@ -4,6 +4,7 @@ use crate::event::NotificationView;
 use crate::mailer::{self, Mail};
 use crate::message::Sender;
 use crate::wire::notification_title;
+use crate::secret::Vault;
 use chrono::Duration;
 use entity::mail;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
@@ -33,7 +34,7 @@ pub fn mail(told: &NotificationView, desk_url: &str) -> Mail {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn queue(db: &impl ConnectionTrait, mails: Vec<Mail>) -> Result<(), DbErr> {
+pub async fn queue(db: &impl ConnectionTrait, vault: &Vault, mails: Vec<Mail>) -> Result<(), DbErr> {
     if mails.is_empty() {
         return Ok(());
     }
@@ -43,7 +44,7 @@ pub async fn queue(db: &impl ConnectionTrait, mails: Vec<Mail>) -> Result<(), Db
         .filter(mail::Column::GivenUpAt.is_not_null())
         .exec(db)
         .await?;
-    mailer::insert(db, mails, entity::now() + PATIENCE).await
+    mailer::insert(db, vault, mails, entity::now() + PATIENCE).await
 }
 
 /// Withdraws the mails of a user about conversations: it knows.

@@ -18,7 +18,7 @@ pub use notices::unread;
 use crate::catalog::{Catalog, Inbox, Snapshot};
 use crate::event::{AccountCard, Event, Fact, MacroPost, MessageView};
 use crate::files::Stored;
-use crate::mailer::{self, Mail};
+use crate::mailer::{self, Mail, Postroom};
 use crate::message::UserCard;
 use crate::participants::Participants;
 use crate::webhooks::{Destination, destinations};
@@ -261,6 +261,7 @@ impl From<DbErr> for StoreError {
                 () if field(&["contacts_by_email", "contacts.email"]) => StoreError::Taken("email"),
                 () if field(&["contacts_by_phone_number", "contacts.phone_number"]) => StoreError::Taken("phone_number"),
                 () if field(&["contacts_by_identifier", "contacts.identifier"]) => StoreError::Taken("identifier"),
+                () if field(&["users_by_email", "users.email"]) => StoreError::Taken("email"),
                 () if field(&["teams_by_name", "teams.name"]) => StoreError::Taken("name"),
                 () if field(&["assignment_policies_by_name", "assignment_policies.name"]) => StoreError::Taken("name"),
                 () if field(&["labels_by_title", "labels.title"]) && !field(&["_labels"]) => StoreError::Taken("title"),
@@ -322,8 +323,7 @@ pub struct Writer {
     catalog: Catalog,
     participants: Participants,
     ids: rows::Ids,
-    /// Where mails about notifications lead; none where no mail can be sent.
-    desk_url: Option<Arc<str>>,
+    postroom: Postroom,
     /// Contacts that left in this run, or were about to: before anything is written for one of them it is looked up.
     departed: HashSet<i64>,
 }
@@ -337,10 +337,10 @@ impl Writer {
         db: DatabaseConnection,
         catalog: Catalog,
         participants: Participants,
-        desk_url: Option<Arc<str>>,
+        postroom: Postroom,
     ) -> Result<Self, DbErr> {
         let ids = rows::Ids::load(&db).await?;
-        Ok(Writer { db, catalog, participants, ids, desk_url, departed: HashSet::new() })
+        Ok(Writer { db, catalog, participants, ids, postroom, departed: HashSet::new() })
     }
 
     /// Commits a group; answers every command, in order.
@@ -499,7 +499,7 @@ impl Writer {
             let facts = if repeated.contains(&position) { Vec::new() } else { facts::facts(record, &catalog) };
             events_of.push(facts.into_iter().map(|fact| self.event(record.account.clone(), record.performer.clone(), fact)).collect());
         }
-        let told = notices::write(db, &mut self.ids, &catalog, &self.participants, self.desk_url.as_deref(), &events_of).await?;
+        let told = notices::write(db, &mut self.ids, &catalog, &self.participants, &self.postroom, &events_of).await?;
         for (position, fact) in told {
             if let (Some(record), Some(events)) = (records.get(position), events_of.get_mut(position)) {
                 events.push(self.event(record.account.clone(), record.performer.clone(), fact));
@@ -513,7 +513,8 @@ impl Writer {
         rows::update_contact_labels(db, stored.clone()).await?;
         rows::update_contacts(db, stored.clone()).await?;
         rows::write_outgoing(db, stored.clone()).await?;
-        mailer::insert(db, stored.clone().flat_map(|record| record.mails.clone()).collect(), entity::now()).await?;
+        let mails = stored.clone().flat_map(|record| record.mails.clone()).collect();
+        mailer::insert(db, &self.postroom.vault, mails, entity::now()).await?;
         rows::write_claims(db, stored).await?;
         rows::insert_events(db, &events, deliveries).await?;
         let mut committed = Vec::with_capacity(records.len());

@@ -12,7 +12,7 @@ use crate::event_log::{EventLog, Kept};
 use crate::files::Files;
 use crate::hub::Hub;
 use crate::inbox;
-use crate::mailer::Mailer;
+use crate::mailer::{Mailer, Postroom};
 use crate::participants::Participants;
 use crate::persistence::{Flush, PersistenceActor, TellAnnouncements};
 use crate::presence::Presence;
@@ -99,13 +99,13 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
     let wire = Wire::new(files.clone(), presence.clone());
     let (wakes, webhooks) = (Wakes::default(), Webhooks::default());
     let participants = Participants::load(&db).await?;
-    let desk_url = tools.relay.as_ref().map(|_| tools.public_url.as_str().into());
-    let writer = Writer::open(db.writer(&database_url).await?, catalog.clone(), participants.clone(), desk_url).await?;
+    let postroom = Postroom { vault: vault.clone(), desk_url: tools.relay.as_ref().map(|_| tools.public_url.as_str().into()) };
+    let writer = Writer::open(db.writer(&database_url).await?, catalog.clone(), participants.clone(), postroom).await?;
     // After the writer: a killed daemon's last commit has ended by then.
     let event_log = EventLog::open(db.clone()).await?;
     let hub = Hub::new(catalog.clone(), wire.clone(), event_log.clone(), event_log.newest().await?);
     actix::spawn(hub.clone().keep_up());
-    let mailer = Mailer::new(db.clone(), tools.relay.clone(), &tools.public_url);
+    let mailer = Mailer::new(db.clone(), tools.relay.clone(), vault.clone(), &tools.public_url);
     mailer.start(&pool);
     let hears = webhooks.clone();
     let persistence = PersistenceActor::new(writer, hub.clone(), Arc::new(move |event| hears.hear(event))).start();

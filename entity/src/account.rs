@@ -16,6 +16,10 @@ pub struct Model {
     /// The account settings of the contract that have no column of their own.
     pub settings: Json,
     pub custom_attributes: Json,
+    /// Name → whether the account has it, where a platform app said so.
+    pub features: Json,
+    /// Name → how many of it the account may have, where a platform app said so.
+    pub limits: Json,
     /// The last `display_id` given to a conversation; advanced in the transaction that opens one.
     pub last_display_id: i64,
     pub created_at: DateTimeUtc,

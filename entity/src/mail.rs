@@ -12,7 +12,7 @@ pub struct Model {
     pub key: String,
     pub recipient: String,
     pub subject: String,
-    /// Plain text.
+    /// Plain text, sealed.
     pub body: String,
     pub failures: i32,
     pub due_at: DateTimeUtc,

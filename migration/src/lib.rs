@@ -12,6 +12,7 @@ mod m20261121_000008_mails;
 mod m20261121_000013_announcements;
 mod m20261121_000014_assignment_policies;
 mod m20261121_000015_orders;
+mod m20261121_000011_people;
 
 /// All migrations in order.
 pub struct Migrator;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000013_announcements::Migration),
             Box::new(m20261121_000014_assignment_policies::Migration),
             Box::new(m20261121_000015_orders::Migration),
+            Box::new(m20261121_000011_people::Migration),
         ]
     }
 }

@@ -102,7 +102,7 @@ pub async fn update_active_at(handles: web::Data<Handles>, agent: Agent) -> ApiR
 
 fn apply(row: &mut account::ActiveModel, before: &account::Model, fields: AccountFields) -> ApiResult<()> {
     if let Some(name) = fields.name {
-        row.name = ActiveValue::Set(checked_name(&name)?);
+        row.name = ActiveValue::Set(checked_name("name", &name)?);
     }
     if let Some(locale) = fields.locale {
         row.locale = ActiveValue::Set(checked_locale(&locale)?);
@@ -160,16 +160,23 @@ fn merged<const N: usize>(before: &Value, given: [(&str, Option<Option<Value>>);
     Value::Object(merged)
 }
 
-fn checked_name(name: &str) -> ApiResult<String> {
+/// The name of an account or a person.
+///
+/// # Errors
+/// 422 naming the field.
+pub fn checked_name(field: &str, name: &str) -> ApiResult<String> {
     match name.trim() {
-        "" => Err(ApiError::invalid("name", "Name can't be blank")),
-        name if name.chars().count() > 255 => Err(ApiError::invalid("name", "Name is longer than 255 characters")),
+        "" => Err(ApiError::invalid(field, format!("{field} can't be blank"))),
+        name if name.chars().count() > 255 => Err(ApiError::invalid(field, format!("{field} is longer than 255 characters"))),
         name => Ok(name.to_owned()),
     }
 }
 
 /// A language and perhaps a region: `en`, `pt_BR`.
-fn checked_locale(locale: &str) -> ApiResult<String> {
+///
+/// # Errors
+/// 422.
+pub fn checked_locale(locale: &str) -> ApiResult<String> {
     let (language, region) = locale.split_once(['_', '-']).unwrap_or((locale, "XX"));
     let is_made_of = |text: &str, lengths: &[usize]| lengths.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphabetic());
     if is_made_of(language, &[2, 3]) && is_made_of(region, &[2, 4]) {

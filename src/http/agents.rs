@@ -3,13 +3,18 @@ use super::auth::{Administrator, Agent};
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
 use super::{audit, cache_keys, fields, render};
+use crate::letters::{self, Letter};
+use crate::limits::{self, Limited};
 use crate::members::{NewMember, NewPlace, create_user, give_place, release_conversations};
-use crate::password;
 use crate::removal::end_membership;
+use crate::{one_time_tokens, password, tokens};
 use actix_web::{HttpResponse, web};
-use actors::catalog::Snapshot;
+use actors::catalog::{Snapshot, User};
+use actors::secret::random_token;
 use actors::system::Handles;
+use entity::access_token::OwnerType;
 use entity::account_user::{self, Availability, Role};
+use entity::one_time_token::Purpose;
 use entity::user;
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, TransactionTrait,
@@ -46,8 +51,9 @@ pub async fn list(handles: web::Data<Handles>, agent: Agent) -> HttpResponse {
     HttpResponse::Ok().json(members.into_iter().map(|user| render::agent(&handles, user, agent.account.id)).collect::<Vec<_>>())
 }
 
-/// Adds a member; a known address joins with its own name and password.
-#[utoipa::path(post, path = "", tag = "Agents", request_body = AgentFields, responses((status = 200, description = "the agent"), (status = 422, description = "a field is wrong")))]
+/// Adds a member; a known address joins with its own name and password. Who has no password yet is invited to choose one by
+/// mail, where there is a mail relay.
+#[utoipa::path(post, path = "", tag = "Agents", request_body = AgentFields, responses((status = 200, description = "the agent"), (status = 402, description = "the account may have no more"), (status = 422, description = "a field is wrong")))]
 pub async fn create(handles: web::Data<Handles>, administrator: Administrator, body: Body<AgentFields>) -> ApiResult<HttpResponse> {
     let (fields, account_id) = (body.value, administrator.0.account.id);
     let email = checked_address(fields.email.as_deref().unwrap_or_default(), "email")?;
@@ -70,8 +76,10 @@ pub async fn create(handles: web::Data<Handles>, administrator: Administrator, b
         auto_offline: fields.auto_offline.unwrap_or(true),
     };
     let transaction = handles.db.write.begin().await?;
+    limits::admit(&transaction, account_id, Limited::Agents, 1).await?;
     let user_id = add(&transaction, &handles, &administrator, Invited { email, name: fields.name, password_hash, place }).await?;
     transaction.commit().await?;
+    handles.mailer.ring();
     answer(&handles, user_id, account_id).await
 }
 
@@ -87,8 +95,8 @@ impl Request for Invitations {}
 /// The most addresses of one request.
 const INVITATION_LIMIT: usize = 100;
 
-/// Adds several agents by their addresses; who is a member already stays as he is. All of them, or none.
-#[utoipa::path(post, path = "", tag = "Agents", request_body = Invitations, responses((status = 200, description = "added"), (status = 422, description = "an address is wrong")))]
+/// Adds several agents by their addresses, who are invited as one is; who is a member already stays as he is. All of them, or none.
+#[utoipa::path(post, path = "", tag = "Agents", request_body = Invitations, responses((status = 200, description = "added"), (status = 402, description = "the account may have no more"), (status = 422, description = "an address is wrong")))]
 pub async fn bulk_create(handles: web::Data<Handles>, administrator: Administrator, body: Body<Invitations>) -> ApiResult<HttpResponse> {
     let account_id = administrator.0.account.id;
     if body.value.emails.is_empty() || body.value.emails.len() > INVITATION_LIMIT {
@@ -102,6 +110,7 @@ pub async fn bulk_create(handles: web::Data<Handles>, administrator: Administrat
         }
     }
     let transaction = handles.db.write.begin().await?;
+    limits::admit(&transaction, account_id, Limited::Agents, emails.len()).await?;
     for email in emails {
         let place = NewPlace {
             account_id,
@@ -113,6 +122,7 @@ pub async fn bulk_create(handles: web::Data<Handles>, administrator: Administrat
         add(&transaction, &handles, &administrator, Invited { email, name: None, password_hash: None, place }).await?;
     }
     transaction.commit().await?;
+    handles.mailer.ring();
     handles.catalog.reload().await?;
     Ok(HttpResponse::Ok().finish())
 }
@@ -151,8 +161,10 @@ pub async fn update(
         audit::updated(&transaction, &administrator.0.author(), ("User", user_id), &audit::user(&user.row), &audit::user(&after)).await?;
     }
     transaction.commit().await?;
+    let answer = answer(&handles, user_id, account_id).await?;
+    handles.hub.publish_presence(account_id);
     handles.wakes.assignment.notify_one();
-    answer(&handles, user_id, account_id).await
+    Ok(answer)
 }
 
 /// Takes a member out of the account, its inboxes and teams; his conversations are nobody's then. The user and what he wrote stay.
@@ -186,18 +198,38 @@ struct Invited {
 
 async fn add(db: &DatabaseTransaction, handles: &Handles, administrator: &Administrator, invited: Invited) -> ApiResult<i64> {
     let Invited { email, name, password_hash, place } = invited;
-    let known = handles.catalog.now().user_by_email(&email).map(|user| user.row.id);
-    let user_id = match known {
-        Some(id) => id,
+    let known = handles.catalog.now().user_by_email(&email).cloned();
+    let (user, is_invited) = match known {
+        Some(known) if known.row.confirmed_at.is_none() => (unclaimed(db, handles, &known).await?, true),
+        Some(known) => (known.row.clone(), false),
         None => {
             let name = name.filter(|name| !name.trim().is_empty());
             let name = name.unwrap_or_else(|| email.split('@').next().unwrap_or_default().to_owned());
-            create_user(db, &handles.vault, NewMember { email, name, password_hash, access_token: None }).await?.0.id
+            // Who chooses a password by a link that was sent to the address has shown that it is theirs.
+            let is_invited = password_hash.is_none() && handles.mailer.has_relay();
+            let member = NewMember { email, name, password_hash, access_token: None, is_confirmed: !is_invited };
+            (create_user(db, &handles.vault, member).await?.0, is_invited)
         }
     };
-    let place = give_place(db, user_id, place).await?;
+    let place = give_place(db, user.id, place).await?;
     audit::created(db, &administrator.0.author(), ("AccountUser", place.id), &place).await?;
-    Ok(user_id)
+    if is_invited && handles.mailer.has_relay() {
+        let (account, inviter) = (&administrator.0.account, administrator.0.user.row.available_name());
+        letters::write(db, handles, &user, account.id, Letter::Invitation { account: &account.name, inviter }).await?;
+    }
+    Ok(user.id)
+}
+
+/// A user whose address nobody has confirmed: whatever password, token or letter there was may be a stranger's, who would get
+/// into the account with them.
+async fn unclaimed(db: &DatabaseTransaction, handles: &Handles, known: &User) -> ApiResult<user::Model> {
+    let mut row = known.row.clone().into_active_model();
+    row.password_hash = ActiveValue::Set(None);
+    row.pubsub_token = ActiveValue::Set(random_token());
+    row.updated_at = ActiveValue::Set(entity::now());
+    tokens::replace(db, &handles.vault, OwnerType::User, known.row.id).await?;
+    one_time_tokens::void(db, known.row.id, [Purpose::Confirmation, Purpose::SignIn, Purpose::SecondFactor]).await?;
+    Ok(row.update(db).await?)
 }
 
 fn checked_address(email: &str, field: &'static str) -> ApiResult<String> {

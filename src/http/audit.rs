@@ -99,6 +99,23 @@ pub async fn signed(db: &impl ConnectionTrait, user: &User, action: &'static str
     Ok(())
 }
 
+/// Something of a user itself changed: noted in each account of the user.
+///
+/// # Errors
+/// If the database fails.
+pub async fn user_updated(
+    db: &impl ConnectionTrait,
+    user: &User,
+    remote_address: Option<String>,
+    before: &Value,
+    after: &Value,
+) -> Result<(), DbErr> {
+    for place in &user.places {
+        updated(db, &Author::user(place.account_id, user, remote_address.clone()), ("User", user.row.id), before, after).await?;
+    }
+    Ok(())
+}
+
 async fn insert(
     db: &impl ConnectionTrait,
     author: &Author,

@@ -4,6 +4,7 @@
 //! headers access-token, client and uid (contract, section 1).
 use super::audit::Author;
 use super::error::{ApiError, ApiResult};
+use super::throttle::client_address;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use actors::catalog::{self, Inbox, Snapshot, User};
@@ -195,7 +196,7 @@ async fn authenticate(request: &HttpRequest) -> ApiResult<Caller> {
     if let Some(token) = access_token(request) {
         let (catalog, token_hash) = (handles.catalog.now(), hash(&token));
         let words = if catalog.bot_by_token(&token_hash).is_some() { NOT_FOR_BOTS } else { "Invalid Access Token" };
-        let user = catalog.user_by_token(&token_hash).cloned();
+        let user = catalog.user_by_token(&token_hash).filter(|user| user.row.confirmed_at.is_some()).cloned();
         return user
             .map(|user| Caller { user, session: None, remote_address: remote_address(request) })
             .ok_or_else(|| ApiError::unauthorized(words));
@@ -204,7 +205,8 @@ async fn authenticate(request: &HttpRequest) -> ApiResult<Caller> {
     let (Some(token), Some(client), Some(uid)) = (header("access-token"), header("client"), header("uid")) else {
         return Err(ApiError::signed_out());
     };
-    let user = handles.catalog.now().user_by_email(&uid.to_lowercase()).cloned().ok_or_else(ApiError::signed_out)?;
+    let user = handles.catalog.now().user_by_email(&uid.to_lowercase()).cloned();
+    let user = user.filter(|user| user.row.confirmed_at.is_some()).ok_or_else(ApiError::signed_out)?;
     let found = session::Entity::find()
         .filter(session::Column::UserId.eq(user.row.id))
         .filter(session::Column::Client.eq(client))
@@ -218,7 +220,7 @@ async fn authenticate(request: &HttpRequest) -> ApiResult<Caller> {
 
 /// Where a request came from.
 pub fn remote_address(request: &HttpRequest) -> Option<String> {
-    request.peer_addr().map(|address| address.ip().to_string())
+    client_address(request).map(|address| address.to_string())
 }
 
 /// What a bot hears on a route that is not for bots.

@@ -3,11 +3,11 @@
 use super::ask::tell;
 use super::auth::ClientInbox;
 use super::body::{Body, Request};
-use super::contacts::{check_length, checked_email, checked_phone_number};
+use super::client_messages::{public_messages, shown_message};
+use super::contacts::{check_attributes, check_length, checked_email, checked_phone_number};
 use super::conversations::OnOff;
 use super::error::{ApiError, ApiResult};
 use super::idempotency::Claim;
-use super::messages::{MessageFields, draft_of, incoming, uploaded};
 use super::{fields, views};
 use actix_web::{HttpResponse, web};
 use actors::catalog::Inbox;
@@ -15,19 +15,17 @@ use actors::channel::ChannelSettings;
 use actors::contacts::{Update, Wanted};
 use actors::conversation::rules::{By, Change};
 use actors::conversation::{Command, Open};
-use actors::event::MessageView;
 use actors::message::{Key, Profile, Sender};
 use actors::signature::verify_identity;
 use actors::system::Handles;
-use actors::wire::{epoch, epoch_or_zero, iso, set};
+use actors::wire::{epoch_or_zero, iso, iso_or_null, set};
 use entity::conversation::Status;
-use entity::message::MessageType;
-use entity::{contact, contact_inbox, conversation, message};
+use entity::{contact, contact_inbox, conversation};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 /// A contact, as its own app knows it.
 #[derive(Deserialize, ToSchema)]
@@ -64,6 +62,10 @@ impl ClientContact {
         {
             check_length(name, text.as_deref())?;
         }
+        if self.avatar_url.as_deref().is_some_and(|url| !url.is_empty() && !url.starts_with("https://") && !url.starts_with("http://")) {
+            return Err(ApiError::invalid("avatar_url", "avatar_url must begin with https:// or http://"));
+        }
+        check_attributes("custom_attributes", self.custom_attributes.as_ref())?;
         Ok(self)
     }
 }
@@ -156,7 +158,7 @@ pub async fn show_contact(
     Ok(HttpResponse::Ok().json(shown_contact(&contact, &identity)))
 }
 
-/// Changes a contact.
+/// Changes a contact; a proof of its identity is noted.
 #[utoipa::path(patch, path = "", tag = "Client API", request_body = ClientContact, responses((status = 200, description = "the contact"), (status = 401, description = "the identity is not proven")))]
 pub async fn update_contact(
     handles: web::Data<Handles>,
@@ -166,9 +168,7 @@ pub async fn update_contact(
 ) -> ApiResult<HttpResponse> {
     let (row, identity) = person(&handles, &inbox, &path.1).await?;
     let contact = body.value.checked()?;
-    if contact.identifier.is_some() || contact.identifier_hash.is_some() || is_identity_mandatory(&inbox) {
-        proven(&inbox, &contact)?;
-    }
+    let proven = proven(&inbox, &contact)?.then(|| contact.identifier.clone()).flatten();
     let update = Update {
         name: contact.name.filter(|name| !name.is_empty()),
         email: contact.email.map(Some),
@@ -180,7 +180,14 @@ pub async fn update_contact(
         ..Update::default()
     };
     let updated = handles.contacts.update(&inbox.account, row, update).await?;
-    Ok(HttpResponse::Ok().json(shown_contact(&updated, &identity)))
+    if let Some(identifier) = proven {
+        handles.contacts.prove(&inbox, &path.1, &identifier).await?;
+    }
+    let (mut shown, row) = (shown_contact(&updated, &identity), contact_row(&updated));
+    if let Value::Object(row) = row {
+        row.into_iter().for_each(|(name, value)| set(&mut shown, &name, value));
+    }
+    Ok(HttpResponse::Ok().json(shown))
 }
 
 /// The contact's conversations; a proven identity sees those of all its proven addresses in the inbox.
@@ -191,14 +198,9 @@ pub async fn conversations(
     path: web::Path<(String, String)>,
 ) -> ApiResult<HttpResponse> {
     let (contact, identity) = person(&handles, &inbox, &path.1).await?;
-    let own = if identity.hmac_verified {
-        let all = views::identities(&handles, &[contact.id]).await?;
-        all.into_iter().filter(|other| other.inbox_id == inbox.row.id && other.hmac_verified).map(|other| other.id).collect()
-    } else {
-        vec![identity.id]
-    };
+    let identities = own_identities(&handles, &inbox, contact.id, identity).await?;
     let rows = conversation::Entity::find()
-        .filter(conversation::Column::ContactInboxId.is_in(own))
+        .filter(conversation::Column::ContactInboxId.is_in(identities.iter().map(|identity| identity.id)))
         .order_by_desc(conversation::Column::Id)
         .limit(100)
         .all(&handles.db.read)
@@ -234,6 +236,7 @@ pub async fn create_conversation(
         let row = conversation::Entity::find_by_id(made).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
         return Ok(HttpResponse::Ok().json(shown_conversation(&handles, &row, &contact).await?));
     }
+    check_attributes("custom_attributes", body.value.custom_attributes.as_ref())?;
     let open = Open {
         by: By::Contact,
         status: None,
@@ -250,7 +253,8 @@ pub async fn create_conversation(
     Ok(HttpResponse::Ok().json(shown_conversation(&handles, &row, &contact).await?))
 }
 
-type ConversationPath = web::Path<(String, String, i64)>;
+/// Inbox identifier, source id, and the conversation's number.
+pub type ConversationPath = web::Path<(String, String, i64)>;
 
 /// One conversation.
 #[utoipa::path(get, path = "", tag = "Client API", responses((status = 200, description = "the conversation"), (status = 404, description = "no such conversation")))]
@@ -259,17 +263,17 @@ pub async fn show_conversation(
     ClientInbox(inbox): ClientInbox,
     path: ConversationPath,
 ) -> ApiResult<HttpResponse> {
-    let (contact, row) = own_conversation(&handles, &inbox, &path).await?;
+    let Own { contact, row, .. } = own_conversation(&handles, &inbox, &path).await?;
     Ok(HttpResponse::Ok().json(shown_conversation(&handles, &row, &contact).await?))
 }
 
 /// Resolves a conversation; one that is resolved stays so.
 #[utoipa::path(post, path = "", tag = "Client API", responses((status = 200, description = "the conversation")))]
 pub async fn resolve(handles: web::Data<Handles>, ClientInbox(inbox): ClientInbox, path: ConversationPath) -> ApiResult<HttpResponse> {
-    let (contact, mut row) = own_conversation(&handles, &inbox, &path).await?;
+    let Own { contact, mut row, key } = own_conversation(&handles, &inbox, &path).await?;
     if row.status != Status::Resolved {
         let change = Change::Status { status: Some(Status::Resolved), snoozed_until: None };
-        let recorded = tell(&handles, key(&inbox, &path.1), Command::Change { conversation_id: row.id, by: By::Contact, change }).await?;
+        let recorded = tell(&handles, key, Command::Change { conversation_id: row.id, by: By::Contact, change }).await?;
         row = recorded.conversation.map(|conversation| conversation.as_ref().clone()).unwrap_or(row);
     }
     Ok(HttpResponse::Ok().json(shown_conversation(&handles, &row, &contact).await?))
@@ -291,100 +295,69 @@ pub async fn typing(
     path: ConversationPath,
     body: Body<ClientTyping>,
 ) -> ApiResult<HttpResponse> {
-    let (contact, row) = own_conversation(&handles, &inbox, &path).await?;
+    let Own { contact, row, key } = own_conversation(&handles, &inbox, &path).await?;
     let (who, is_typing) = (Sender::Contact(Arc::new(contact)), body.value.typing_status == OnOff::On);
-    tell(&handles, key(&inbox, &path.1), Command::Typing { conversation_id: row.id, who, is_typing, is_private: false }).await?;
+    tell(&handles, key, Command::Typing { conversation_id: row.id, who, is_typing, is_private: false }).await?;
     Ok(HttpResponse::Ok().finish())
 }
 
-/// Notes that the contact has seen everything.
+/// Notes that the contact has seen everything: what agents wrote is read.
 #[utoipa::path(post, path = "", tag = "Client API", responses((status = 200, description = "noted")))]
 pub async fn update_last_seen(
     handles: web::Data<Handles>,
     ClientInbox(inbox): ClientInbox,
     path: ConversationPath,
 ) -> ApiResult<HttpResponse> {
-    let (_, row) = own_conversation(&handles, &inbox, &path).await?;
+    let Own { row, key, .. } = own_conversation(&handles, &inbox, &path).await?;
     let seen = Command::Change { conversation_id: row.id, by: By::Contact, change: Change::SeenByContact };
-    tell(&handles, key(&inbox, &path.1), seen).await?;
+    tell(&handles, key, seen).await?;
     Ok(HttpResponse::Ok().finish())
-}
-
-/// Which messages are listed.
-#[derive(Deserialize, IntoParams)]
-pub struct ClientMessagesQuery {
-    /// Only with smaller ids.
-    before: Option<i64>,
-}
-
-/// The last 20 messages that the contact may see, oldest first.
-#[utoipa::path(get, path = "", tag = "Client API", params(ClientMessagesQuery), responses((status = 200, description = "an array of messages")))]
-pub async fn messages(
-    handles: web::Data<Handles>,
-    ClientInbox(inbox): ClientInbox,
-    path: ConversationPath,
-    query: web::Query<ClientMessagesQuery>,
-) -> ApiResult<HttpResponse> {
-    let (_, row) = own_conversation(&handles, &inbox, &path).await?;
-    let shown = public_messages(&handles, row.id, query.before, 20).await?;
-    Ok(HttpResponse::Ok().json(shown.iter().map(|view| shown_message(&handles, view, row.display_id)).collect::<Vec<_>>()))
-}
-
-/// The contact writes.
-#[utoipa::path(post, path = "", tag = "Client API", request_body = MessageFields, responses((status = 200, description = "the message"), (status = 422, description = "a field is wrong")))]
-pub async fn create_message(
-    handles: web::Data<Handles>,
-    ClientInbox(inbox): ClientInbox,
-    path: ConversationPath,
-    claim: Claim,
-    body: Body<MessageFields>,
-) -> ApiResult<HttpResponse> {
-    let address = super::scope::address(&handles, inbox.row.account_id, path.2).await?;
-    let key = key(&inbox, &path.1);
-    if address.key != key {
-        return Err(ApiError::not_found());
-    }
-    if let Some(made) = claim.made {
-        let row = message::Entity::find_by_id(made).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
-        let view = views::messages(&handles, vec![row]).await?.pop().ok_or_else(ApiError::not_found)?;
-        return Ok(HttpResponse::Ok().json(shown_message(&handles, &view, path.2)));
-    }
-    let draft = draft_of(body.value, uploaded(body.files, None).collect())?;
-    let recorded = tell(&handles, key, Command::Deliver(Box::new(incoming(draft, address.conversation_id, claim.id)))).await?;
-    let view = recorded.messages.first().ok_or_else(|| ApiError::failed("a message was stored and is not there"))?;
-    Ok(HttpResponse::Ok().json(shown_message(&handles, view, path.2)))
 }
 
 async fn person(handles: &Handles, inbox: &Inbox, source_id: &str) -> ApiResult<(contact::Model, contact_inbox::Model)> {
     handles.contacts.by_source_id(inbox.row.id, source_id).await?.ok_or_else(ApiError::not_found)
 }
 
-async fn own_conversation(
-    handles: &Handles,
-    inbox: &Inbox,
-    path: &(String, String, i64),
-) -> ApiResult<(contact::Model, conversation::Model)> {
-    let (contact, identity) = person(handles, inbox, &path.1).await?;
-    let row = conversation::Entity::find()
-        .filter(conversation::Column::AccountId.eq(inbox.row.account_id))
-        .filter(conversation::Column::DisplayId.eq(path.2))
-        .filter(conversation::Column::ContactInboxId.eq(identity.id))
-        .one(&handles.db.read)
-        .await?;
-    Ok((contact, row.ok_or_else(ApiError::not_found)?))
+/// A conversation that a contact may see and use.
+pub struct Own {
+    /// The contact.
+    pub contact: contact::Model,
+    /// The conversation.
+    pub row: conversation::Model,
+    /// Under which of the contact's addresses it was led.
+    pub key: Key,
 }
 
-async fn public_messages(handles: &Handles, conversation_id: i64, before: Option<i64>, limit: u64) -> ApiResult<Vec<MessageView>> {
-    let mut found = message::Entity::find()
-        .filter(message::Column::ConversationId.eq(conversation_id))
-        .filter(message::Column::Private.eq(false))
-        .filter(message::Column::MessageType.ne(MessageType::Activity));
-    if let Some(before) = before {
-        found = found.filter(message::Column::Id.lt(before));
+/// A conversation of the contact of a path.
+///
+/// # Errors
+/// 404.
+pub async fn own_conversation(handles: &Handles, inbox: &Inbox, path: &(String, String, i64)) -> ApiResult<Own> {
+    let (contact, identity) = person(handles, inbox, &path.1).await?;
+    let identities = own_identities(handles, inbox, contact.id, identity).await?;
+    let found = conversation::Entity::find()
+        .filter(conversation::Column::AccountId.eq(inbox.row.account_id))
+        .filter(conversation::Column::DisplayId.eq(path.2))
+        .filter(conversation::Column::ContactInboxId.is_in(identities.iter().map(|identity| identity.id)));
+    let row = found.one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
+    let identity = identities.iter().find(|identity| identity.id == row.contact_inbox_id).ok_or_else(ApiError::not_found)?;
+    let key = key(inbox, &identity.source_id);
+    Ok(Own { contact, row, key })
+}
+
+/// The addresses in the inbox whose conversations a contact sees: its own, and once it is proven all that are (contract,
+/// section 5, HMAC).
+async fn own_identities(
+    handles: &Handles,
+    inbox: &Inbox,
+    contact_id: i64,
+    identity: contact_inbox::Model,
+) -> ApiResult<Vec<contact_inbox::Model>> {
+    if !identity.hmac_verified {
+        return Ok(vec![identity]);
     }
-    let mut rows = found.order_by_desc(message::Column::Id).limit(limit).all(&handles.db.read).await?;
-    rows.reverse();
-    views::messages(handles, rows).await
+    let all = views::identities(handles, &[contact_id]).await?;
+    Ok(all.into_iter().filter(|other| other.inbox_id == inbox.row.id && other.hmac_verified).collect())
 }
 
 async fn shown_conversation(handles: &Handles, row: &conversation::Model, contact: &contact::Model) -> ApiResult<Value> {
@@ -397,41 +370,29 @@ async fn shown_conversation(handles: &Handles, row: &conversation::Model, contac
         "status": row.status.name(),
         "agent_last_seen_at": epoch_or_zero(row.agent_last_seen_at),
         "messages": messages.iter().map(|view| shown_message(handles, view, row.display_id)).collect::<Vec<_>>(),
-        "contact": {
-            "id": contact.id,
-            "name": contact.name,
-            "email": contact.email,
-            "phone_number": contact.phone_number,
-            "account_id": contact.account_id,
-            "identifier": contact.identifier,
-            "additional_attributes": contact.additional_attributes,
-            "custom_attributes": contact.custom_attributes,
-            "blocked": contact.blocked,
-            "created_at": iso(contact.created_at),
-            "updated_at": iso(contact.updated_at),
-        },
+        "contact": contact_row(contact),
     }))
 }
 
-fn shown_message(handles: &Handles, view: &MessageView, display_id: i64) -> Value {
-    let row = &view.message;
-    let mut shown = json!({
-        "id": row.id,
-        "content": row.content,
-        "message_type": row.message_type.number(),
-        "content_type": row.content_type,
-        "content_attributes": row.content_attributes,
-        "created_at": epoch(row.created_at),
-        "conversation_id": display_id,
-    });
-    handles.wire.add_optional(&mut shown, view);
-    if view.echo_id.is_none() {
-        return shown;
-    }
-    set(&mut shown, "echo_id", view.echo_id.clone().into());
-    shown
+/// A contact as its row is.
+fn contact_row(contact: &contact::Model) -> Value {
+    json!({
+        "id": contact.id,
+        "name": contact.name,
+        "email": contact.email,
+        "phone_number": contact.phone_number,
+        "account_id": contact.account_id,
+        "identifier": contact.identifier,
+        "additional_attributes": contact.additional_attributes,
+        "custom_attributes": contact.custom_attributes,
+        "blocked": contact.blocked,
+        "last_activity_at": iso_or_null(contact.last_activity_at),
+        "created_at": iso(contact.created_at),
+        "updated_at": iso(contact.updated_at),
+    })
 }
 
-fn key(inbox: &Inbox, source_id: &str) -> Key {
+/// Under which address a contact leads its conversations.
+pub fn key(inbox: &Inbox, source_id: &str) -> Key {
     Key { inbox_id: inbox.row.id, source_id: source_id.to_owned() }
 }

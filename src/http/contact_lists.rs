@@ -4,6 +4,7 @@ use super::body::Body;
 use super::conversation_lists::Filters;
 use super::error::ApiResult;
 use super::query::{self, Query};
+use super::throttle::{Limit, Throttle};
 use super::{fields, filtering, render, search as searching, views};
 use crate::reads::contacts::{self as lists, Sort};
 use crate::reads::{self, Page, filter, search as reading};
@@ -82,7 +83,13 @@ pub async fn filter(handles: web::Data<Handles>, agent: Agent, query: Query<List
 
 /// Contacts whose name, address, number or identifier contains the text.
 #[utoipa::path(get, path = "", tag = "Contacts", params(ListQuery), responses((status = 200, description = "meta, payload: contacts"), (status = 422, description = "q is missing")))]
-pub async fn search(handles: web::Data<Handles>, agent: Agent, query: Query<ListQuery>) -> ApiResult<HttpResponse> {
+pub async fn search(
+    handles: web::Data<Handles>,
+    agent: Agent,
+    throttle: Throttle,
+    query: Query<ListQuery>,
+) -> ApiResult<HttpResponse> {
+    throttle.admit(Limit::ContactSearch, agent.account.id)?;
     let query = query.0;
     let words = searching::words(query.q.clone())?;
     let page = query.page();

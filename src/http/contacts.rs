@@ -185,7 +185,7 @@ pub async fn create(handles: web::Data<Handles>, agent: Agent, claim: Claim, bod
 
 fn created(handles: &Handles, contact: &contact::Model, identity: Option<&entity::contact_inbox::Model>) -> HttpResponse {
     let identities: Vec<_> = identity.cloned().into_iter().collect();
-    let inbox = identity.and_then(|identity| handles.catalog.now().inbox(identity.inbox_id).map(|inbox| render::slim_inbox(inbox)));
+    let inbox = identity.and_then(|identity| handles.catalog.now().inbox(identity.inbox_id).map(|inbox| render::inbox_row(inbox)));
     let mut contact_inbox = json!({ "inbox": inbox });
     if let Some(identity) = identity {
         actors::wire::set(&mut contact_inbox, "source_id", identity.source_id.clone().into());

@@ -3,6 +3,7 @@ use super::auth::Agent;
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
 use super::query::{self, Query};
+use super::throttle::{Limit, Throttle};
 use super::{fields, filtering, render, search, views};
 use crate::reads::conversations::{self as lists, Scope, Sort};
 use crate::reads::{self, Page, filter, search as reading};
@@ -84,7 +85,13 @@ pub async fn list(handles: web::Data<Handles>, agent: Agent, query: Query<ListQu
 
 /// How many conversations there are.
 #[utoipa::path(get, path = "", tag = "Conversations", params(ListQuery), responses((status = 200, description = "meta: mine_count, assigned_count, unassigned_count, all_count")))]
-pub async fn meta(handles: web::Data<Handles>, agent: Agent, query: Query<ListQuery>) -> ApiResult<HttpResponse> {
+pub async fn meta(
+    handles: web::Data<Handles>,
+    agent: Agent,
+    throttle: Throttle,
+    query: Query<ListQuery>,
+) -> ApiResult<HttpResponse> {
+    throttle.admit(Limit::ConversationCounts, agent.user.row.id)?;
     let list = asked(&handles, &agent, &query.0)?;
     Ok(HttpResponse::Ok().json(json!({ "meta": Counts::read(&handles, &agent, &list).await?.with_assigned() })))
 }

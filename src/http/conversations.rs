@@ -83,6 +83,8 @@ pub async fn create(handles: web::Data<Handles>, worker: Worker, claim: Claim, b
         Some(message) => Some((worker.sender(), messages::draft(&handles, &worker, message, body.files).await?)),
         None => None,
     };
+    contacts::check_attributes("additional_attributes", new.additional_attributes.as_ref())?;
+    contacts::check_attributes("custom_attributes", new.custom_attributes.as_ref())?;
     let open = Open {
         by: worker.by(),
         status: new.status,
@@ -318,6 +320,7 @@ pub async fn custom_attributes(
     path: web::Path<(i64, i64)>,
     body: Body<CustomAttributes>,
 ) -> ApiResult<HttpResponse> {
+    contacts::check_attributes("custom_attributes", Some(&body.value.custom_attributes))?;
     let recorded = change(&handles, &worker, path.1, Change::CustomAttributes(body.value.custom_attributes)).await?;
     Ok(HttpResponse::Ok()
         .json(json!({ "custom_attributes": recorded.conversation.map(|conversation| conversation.custom_attributes.clone()) })))

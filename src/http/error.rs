@@ -13,6 +13,7 @@ use actors::files::FileError;
 use actors::store::StoreError;
 use serde_json::json;
 use std::fmt;
+use std::time::Duration;
 
 /// A refusal or failure with its status.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct ApiError {
     field: Option<String>,
     cause: Option<String>,
     is_listed: bool,
+    /// When to ask again.
+    wait: Option<Duration>,
 }
 
 /// What handlers return.
@@ -29,7 +32,7 @@ pub type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
     fn new(status: StatusCode, words: impl Into<String>) -> Self {
-        ApiError { status, words: words.into(), field: None, cause: None, is_listed: false }
+        ApiError { status, words: words.into(), field: None, cause: None, is_listed: false, wait: None }
     }
 
     /// 404: not there, or not the caller's to see; which of both is not told.
@@ -65,6 +68,16 @@ impl ApiError {
     /// 400: the request cannot be read at all.
     pub fn malformed(words: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, words)
+    }
+
+    /// 402: the account may not have more of something.
+    pub fn over_limit(words: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYMENT_REQUIRED, words)
+    }
+
+    /// 429: asked too often; the contract has a text here.
+    pub fn throttled(wait: Duration) -> Self {
+        ApiError { wait: Some(wait), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "Retry later") }
     }
 
     /// 403.
@@ -118,6 +131,11 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse {
         if let Some(cause) = &self.cause {
             tracing::error!(http.status = self.status.as_u16(), cause, "a request failed");
+        }
+        if let Some(wait) = self.wait {
+            let mut response = HttpResponse::build(self.status);
+            response.insert_header((header::RETRY_AFTER, (wait.as_secs() + 1).to_string()));
+            return response.content_type("text/plain; charset=utf-8").body(format!("{}\n", self.words));
         }
         let mut body = json!({ "error": self.words, "message": self.words });
         if let Some(field) = &self.field {

@@ -4,6 +4,7 @@ use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
 use super::{ask::ask, audit, cache_keys, fields, render, uploads};
 use crate::inboxes::{announce, default_working_hours, is_managed_by_file, new_row, sealed, updated, webhook_url};
+use crate::limits::{self, Limited};
 use actix_web::{HttpResponse, web};
 use actors::catalog::Inbox;
 use actors::channel::ChannelSettings;
@@ -112,6 +113,7 @@ pub async fn create(handles: web::Data<Handles>, administrator: Administrator, b
     apply(&mut row, None, fields)?;
     let (agent, avatar) = (administrator.0, uploads::avatar(body.files)?);
     let transaction = handles.db.write.begin().await?;
+    limits::admit(&transaction, agent.account.id, Limited::Inboxes, 1).await?;
     if let Some(avatar) = avatar {
         row.avatar_blob_id =
             ActiveValue::Set(Some(uploads::store(&transaction, agent.account.id, Some(agent.user.row.id), avatar).await?.id));

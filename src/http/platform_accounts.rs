@@ -1,6 +1,7 @@
 //! Accounts and their members as platform apps manage them (contract, section 9).
 use super::auth::PlatformApp;
 use super::body::{Body, Request};
+use super::contacts::check_attributes;
 use super::error::{ApiError, ApiResult};
 use super::{audit, fields};
 use crate::members::{NewPlace, create_account, give_place};
@@ -127,7 +128,7 @@ pub struct MemberFields {
 
 impl Request for MemberFields {}
 
-/// Makes a user of the app a member of its account, or changes the role of one.
+/// Makes a user of the app, or of one of its accounts, a member of an account, or changes the role of one.
 #[utoipa::path(post, path = "", tag = "Platform", request_body = MemberFields, responses((status = 200, description = "the row"), (status = 401, description = "account or user is not the app's")))]
 pub async fn add_member(
     handles: web::Data<Handles>,
@@ -137,7 +138,10 @@ pub async fn add_member(
 ) -> ApiResult<HttpResponse> {
     let (account, MemberFields { user_id, role }) = (managed(&handles, &app, *path)?, body.value);
     let user = handles.catalog.now().user(user_id).cloned().ok_or_else(ApiError::not_found)?;
-    app.check(GrantKind::User, user_id)?;
+    // Who works in one of the app's accounts already is the app's to place, whoever made the user.
+    if !user.places.iter().any(|place| app.manages(GrantKind::Account, place.account_id)) {
+        app.check(GrantKind::User, user_id)?;
+    }
     let (author, transaction) = (app.author(account.id), handles.db.write.begin().await?);
     match user.place(account.id) {
         Some(place) => {
@@ -237,34 +241,37 @@ fn apply(row: &mut account::ActiveModel, account: &account::Model, fields: Platf
             _ => return Err(ApiError::invalid("status", "status is neither active nor suspended")),
         });
     }
-    let mut settings = account.settings.as_object().cloned().unwrap_or_default();
-    for (name, given) in [(FEATURES, fields.features), (LIMITS, fields.limits)] {
-        if let Some(given) = given {
-            settings.insert(name.to_owned(), Value::Object(given));
+    if let Some(given) = fields.features {
+        let mut features = account.features.as_object().cloned().unwrap_or_default();
+        for (name, value) in given {
+            let is_on = fields::flag(value).ok().flatten();
+            features.insert(name.clone(), is_on.ok_or_else(|| ApiError::invalid("features", format!("features: {name} is neither true nor false")))?.into());
         }
+        row.features = ActiveValue::Set(Value::Object(features));
     }
-    row.settings = ActiveValue::Set(Value::Object(settings));
+    if let Some(limits) = fields.limits {
+        if let Some((name, _)) = limits.iter().find(|(_, limit)| !limit.is_null() && limit.as_u64().is_none()) {
+            return Err(ApiError::invalid("limits", format!("limits: {name} is no whole number from 0")));
+        }
+        row.limits = ActiveValue::Set(Value::Object(limits));
+    }
     if let Some(attributes) = fields.custom_attributes {
+        check_attributes("custom_attributes", Some(&attributes))?;
         row.custom_attributes = ActiveValue::Set(Value::Object(attributes));
     }
     Ok(())
 }
 
-/// What an app notes of an account beside its columns, under these names in its settings.
-const FEATURES: &str = "features";
-const LIMITS: &str = "limits";
-
 fn shown(account: &account::Model) -> Value {
-    let noted = |name: &str| account.settings.get(name).cloned().unwrap_or_else(|| json!({}));
     json!({
         "id": account.id,
         "name": account.name,
         "locale": account.locale,
         "domain": account.domain,
         "support_email": account.support_email,
-        "features": noted(FEATURES),
+        "features": account.features,
         "custom_attributes": account.custom_attributes,
-        "limits": noted(LIMITS),
+        "limits": account.limits,
         "status": match account.status { Status::Active => "active", Status::Suspended => "suspended" },
     })
 }

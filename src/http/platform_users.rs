@@ -1,18 +1,20 @@
 //! Users as platform apps manage them, and links that sign them in once (contract, section 9).
 use super::auth::PlatformApp;
 use super::body::{Body, Request};
+use super::contacts::check_attributes;
 use super::error::{ApiError, ApiResult};
 use super::platform_accounts::grant;
 use super::{audit, fields, render};
 use crate::members::{NewMember, create_user};
-use crate::{password, removal, tokens};
+use crate::{one_time_tokens, password, removal, tokens};
 use actix_web::{HttpResponse, web};
 use actors::catalog::User;
 use actors::files::percent_encode;
-use actors::secret::{hash, random_token};
+use actors::secret::random_token;
 use actors::system::Handles;
+use entity::one_time_token::Purpose;
 use entity::platform_grant::GrantKind;
-use entity::{session, sign_in_link};
+use entity::session;
 use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, TransactionTrait};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -47,6 +49,7 @@ impl Request for UserFields {
 pub async fn create(handles: web::Data<Handles>, app: PlatformApp, body: Body<UserFields>) -> ApiResult<HttpResponse> {
     let fields = body.value;
     let email = checked_email(fields.email.as_deref())?;
+    check_attributes("custom_attributes", fields.custom_attributes.as_ref())?;
     if let Some(known) = handles.catalog.now().user_by_email(&email).cloned() {
         grant(&handles.db.write, app.0.row.id, GrantKind::User, known.row.id).await?;
         return answer(&handles, known.row.id).await;
@@ -54,7 +57,8 @@ pub async fn create(handles: web::Data<Handles>, app: PlatformApp, body: Body<Us
     let name = checked_name(fields.name)?.ok_or_else(|| ApiError::invalid("name", "Name can't be blank"))?;
     let password_hash = hashed(fields.password).await?;
     let transaction = handles.db.write.begin().await?;
-    let (user, _) = create_user(&transaction, &handles.vault, NewMember { email, name, password_hash, access_token: None }).await?;
+    let member = NewMember { email, name, password_hash, access_token: None, is_confirmed: true };
+    let (user, _) = create_user(&transaction, &handles.vault, member).await?;
     let id = user.id;
     let mut row = user.into_active_model();
     row.display_name = ActiveValue::Set(fields.display_name.flatten());
@@ -97,6 +101,7 @@ pub async fn update(
         row.email = ActiveValue::Set(email);
     }
     if let Some(attributes) = fields.custom_attributes {
+        check_attributes("custom_attributes", Some(&attributes))?;
         row.custom_attributes = ActiveValue::Set(Value::Object(attributes));
     }
     let password_hash = hashed(fields.password).await?;
@@ -128,32 +133,9 @@ pub async fn remove(handles: web::Data<Handles>, app: PlatformApp, path: web::Pa
 #[utoipa::path(get, path = "", tag = "Platform", responses((status = 200, description = "url"), (status = 401, description = "not the app's")))]
 pub async fn sign_in_link(handles: web::Data<Handles>, app: PlatformApp, path: web::Path<i64>) -> ApiResult<HttpResponse> {
     let user = managed(&handles, &app, *path)?;
-    let (token, now) = (random_token(), entity::now());
-    let db = &handles.db.write;
-    sign_in_link::Entity::delete_many().filter(sign_in_link::Column::ExpiresAt.lt(now)).exec(db).await?;
-    let row = sign_in_link::ActiveModel {
-        id: ActiveValue::NotSet,
-        user_id: ActiveValue::Set(user.row.id),
-        token_hash: ActiveValue::Set(hash(&token)),
-        expires_at: ActiveValue::Set(now + LINK_LIFETIME),
-    };
-    sign_in_link::Entity::insert(row).exec_without_returning(db).await?;
+    let token = one_time_tokens::give(&handles.db.write, user.row.id, Purpose::SignIn, LINK_LIFETIME).await?;
     let (base, email) = (handles.files.public_url(), percent_encode(&user.row.email));
     Ok(HttpResponse::Ok().json(json!({ "url": format!("{base}/app/login?email={email}&sso_auth_token={token}") })))
-}
-
-/// Takes the token of a link: true once, within its time, for its user.
-///
-/// # Errors
-/// If the database fails.
-pub async fn take_link(handles: &Handles, user_id: i64, token: &str) -> ApiResult<bool> {
-    let taken = sign_in_link::Entity::delete_many()
-        .filter(sign_in_link::Column::TokenHash.eq(hash(token)))
-        .filter(sign_in_link::Column::UserId.eq(user_id))
-        .filter(sign_in_link::Column::ExpiresAt.gt(entity::now()))
-        .exec(&handles.db.write)
-        .await?;
-    Ok(taken.rows_affected == 1)
 }
 
 /// The user's access token.

@@ -3,18 +3,20 @@ use super::auth::Caller;
 use super::body::{Body, Request};
 use super::client::{self, ClientContact};
 use super::error::{ApiError, ApiResult};
-use super::{fields, render, uploads};
-use crate::{password, tokens};
+use super::sessions::end_others;
+use super::{audit, fields, render, uploads};
+use crate::{one_time_tokens, password, tokens};
 use actix_web::{HttpResponse, web};
 use actors::secret::random_token;
 use actors::system::Handles;
 use entity::access_token::OwnerType;
 use entity::account_user::{self, Availability};
-use entity::{session, user};
+use entity::one_time_token::Purpose;
+use entity::user;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, TransactionTrait};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 /// Changes to the profile.
@@ -103,11 +105,8 @@ pub async fn update(handles: web::Data<Handles>, caller: Caller, body: Body<Prof
     row.updated_at = ActiveValue::Set(entity::now());
     let transaction = handles.db.write.begin().await?;
     if ends_sessions {
-        let mut others = session::Entity::delete_many().filter(session::Column::UserId.eq(caller.user.row.id));
-        if let Some(own) = &caller.session {
-            others = others.filter(session::Column::Id.ne(own.id));
-        }
-        others.exec(&transaction).await?;
+        end_others(&transaction, caller.user.row.id, caller.session.as_ref().map(|own| own.id)).await?;
+        one_time_tokens::void(&transaction, caller.user.row.id, [Purpose::Password, Purpose::SignIn, Purpose::SecondFactor]).await?;
     }
     if let Some(avatar) = avatar {
         let place = caller.user.places.first().ok_or_else(|| ApiError::invalid("avatar", "avatar: you belong to no account"))?;
@@ -115,6 +114,11 @@ pub async fn update(handles: web::Data<Handles>, caller: Caller, body: Body<Prof
             ActiveValue::Set(Some(uploads::store(&transaction, place.account_id, Some(caller.user.row.id), avatar).await?.id));
     }
     let after = row.update(&transaction).await?;
+    let noted = |row: &user::Model| json!({ "email": row.email, "password": row.password_hash });
+    let (before, now) = (noted(&caller.user.row), noted(&after));
+    if before != now {
+        audit::user_updated(&transaction, &caller.user, caller.remote_address.clone(), &before, &now).await?;
+    }
     transaction.commit().await?;
     if after.avatar_blob_id != caller.user.row.avatar_blob_id
         && let Some(replaced) = caller.user.row.avatar_blob_id
@@ -231,7 +235,11 @@ pub async fn set_active_account(handles: web::Data<Handles>, caller: Caller, bod
 /// Replaces the access token; the old one is void at once.
 #[utoipa::path(post, path = "", tag = "Profile", responses((status = 200, description = "the user with the new token")))]
 pub async fn reset_access_token(handles: web::Data<Handles>, caller: Caller) -> ApiResult<HttpResponse> {
-    tokens::replace(&handles.db.write, &handles.vault, OwnerType::User, caller.user.row.id).await?;
+    let transaction = handles.db.write.begin().await?;
+    tokens::replace(&transaction, &handles.vault, OwnerType::User, caller.user.row.id).await?;
+    let token = |which: &str| json!({ "access_token": which });
+    audit::user_updated(&transaction, &caller.user, caller.remote_address, &token("old"), &token("new")).await?;
+    transaction.commit().await?;
     answer(&handles, caller.user.row.id).await
 }
 
@@ -242,7 +250,7 @@ async fn answer(handles: &Handles, user_id: i64) -> ApiResult<HttpResponse> {
 }
 
 /// A user's row that is not stored yet.
-pub fn new_user(email: String, name: String, password_hash: Option<String>) -> user::ActiveModel {
+pub fn new_user(email: String, name: String, password_hash: Option<String>, is_confirmed: bool) -> user::ActiveModel {
     let now = entity::now();
     user::ActiveModel {
         id: ActiveValue::NotSet,
@@ -253,10 +261,10 @@ pub fn new_user(email: String, name: String, password_hash: Option<String>) -> u
         message_signature: ActiveValue::Set(None),
         phone_number: ActiveValue::Set(None),
         avatar_blob_id: ActiveValue::Set(None),
-        ui_settings: ActiveValue::Set(serde_json::json!({})),
-        custom_attributes: ActiveValue::Set(serde_json::json!({})),
+        ui_settings: ActiveValue::Set(json!({})),
+        custom_attributes: ActiveValue::Set(json!({})),
         pubsub_token: ActiveValue::Set(random_token()),
-        confirmed_at: ActiveValue::Set(Some(now)),
+        confirmed_at: ActiveValue::Set(is_confirmed.then_some(now)),
         created_at: ActiveValue::Set(now),
         updated_at: ActiveValue::Set(now),
     }

@@ -16,7 +16,7 @@ pub fn account(account: &account::Model) -> Value {
         "settings": account.settings,
         "created_at": iso(account.created_at),
         "domain": account.domain,
-        "features": FEATURES.iter().map(|name| ((*name).to_owned(), Value::Bool(true))).collect::<Map<_, _>>(),
+        "features": features(account),
         "id": account.id,
         "locale": account.locale,
         "name": account.name,
@@ -28,6 +28,18 @@ pub fn account(account: &account::Model) -> Value {
         set(&mut shown, "custom_attributes", account.custom_attributes.clone());
     }
     shown
+}
+
+/// What this version can do, with what a platform app has turned on or off: only what is on is shown.
+fn features(account: &account::Model) -> Map<String, Value> {
+    let mut features: Map<String, Value> = FEATURES.iter().map(|name| ((*name).to_owned(), Value::Bool(true))).collect();
+    for (name, is_on) in account.features.as_object().into_iter().flatten() {
+        match is_on.as_bool() {
+            Some(true) => drop(features.insert(name.clone(), Value::Bool(true))),
+            _ => drop(features.remove(name)),
+        }
+    }
+    features
 }
 
 /// What this version can do, in the contract's names: they drive the menus of dashboards.
@@ -222,6 +234,36 @@ pub fn slim_inbox(inbox: &Inbox) -> Value {
             ChannelSettings::Email(settings) if !settings.provider.is_empty() => Some(settings.provider.clone()),
             _ => None,
         },
+    })
+}
+
+/// An inbox as its row is (contract, section 2, `POST contacts`); what the channel keeps is not part of it.
+pub fn inbox_row(inbox: &Inbox) -> Value {
+    let row = &inbox.row;
+    json!({
+        "id": row.id,
+        "account_id": row.account_id,
+        "channel_id": row.id,
+        "channel_type": inbox.settings.channel_type(),
+        "name": row.name,
+        "email_address": null,
+        "business_name": row.business_name,
+        "sender_name_type": row.sender_name_type,
+        "enable_auto_assignment": row.enable_auto_assignment,
+        "auto_assignment_config": row.auto_assignment_config,
+        "greeting_enabled": row.greeting_enabled,
+        "greeting_message": row.greeting_message,
+        "working_hours_enabled": row.working_hours_enabled,
+        "out_of_office_message": row.out_of_office_message,
+        "timezone": row.timezone,
+        "enable_email_collect": row.enable_email_collect,
+        "csat_survey_enabled": row.csat_survey_enabled,
+        "csat_config": row.csat_config,
+        "allow_messages_after_resolved": row.allow_messages_after_resolved,
+        "lock_to_single_conversation": row.lock_to_single_conversation,
+        "portal_id": null,
+        "created_at": iso(row.created_at),
+        "updated_at": iso(row.updated_at),
     })
 }
 

@@ -63,6 +63,11 @@ routes! {
         POST "/auth/sign_in" => sessions::sign_in;
         GET "/auth/validate_token" => sessions::validate;
         DELETE "/auth/sign_out" => sessions::sign_out;
+        POST "/auth/password" => passwords::request;
+        PUT "/auth/password" => passwords::reset;
+        POST "/auth/confirmation" => passwords::confirmation;
+        POST "/resend_confirmation" => passwords::resend_confirmation;
+        POST "/api/v1/accounts" => sign_up::create;
     }
     User {
         GET "/api/v1/profile" => profiles::show;
@@ -78,6 +83,11 @@ routes! {
         DELETE "/api/v1/profile/avatar" => profiles::remove_avatar;
         GET "/api/v1/profile/sessions" => sessions::list;
         DELETE "/api/v1/profile/sessions/{session_id}" => sessions::remove;
+        GET "/api/v1/profile/mfa" => mfa::show;
+        POST "/api/v1/profile/mfa" => mfa::begin;
+        DELETE "/api/v1/profile/mfa" => mfa::remove;
+        POST "/api/v1/profile/mfa/verify" => mfa::verify;
+        POST "/api/v1/profile/mfa/backup_codes" => mfa::renew_backup_codes;
     }
     Agent {
         GET "/api/v1/accounts/{account_id}" => accounts::show;
@@ -319,8 +329,10 @@ routes! {
         POST "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/toggle_status" => client::resolve;
         POST "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/toggle_typing" => client::typing;
         POST "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/update_last_seen" => client::update_last_seen;
-        GET "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages" => client::messages;
-        POST "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages" => client::create_message;
+        GET "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages" => client_messages::list;
+        POST "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages" => client_messages::create;
+        PATCH "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages/{message_id}" => client_messages::answer;
+        PUT "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages/{message_id}" => client_messages::answer;
     }
     Platform {
         GET "/platform/api/v1/accounts" => platform_accounts::list;

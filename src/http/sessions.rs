@@ -2,15 +2,21 @@
 use super::auth::{Caller, remote_address};
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
-use super::{audit, fields, platform_users, render};
-use crate::password;
-use actix_web::http::StatusCode;
+use super::throttle::{Limit, Throttle};
+use super::{audit, fields, mfa, render};
+use crate::{one_time_tokens, password};
 use actix_web::{HttpRequest, HttpResponse, web};
+use actors::catalog::User;
 use actors::secret::{hash, random_token};
 use actors::system::Handles;
 use actors::wire::{iso, set};
+use chrono::{DateTime, Utc};
+use entity::one_time_token::Purpose;
 use entity::session;
-use sea_orm::{ActiveValue, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, TransactionTrait};
+use sea_orm::{
+    ActiveValue, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    TransactionTrait,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -20,7 +26,7 @@ const LIFETIME: chrono::Duration = chrono::Duration::days(60);
 /// How many sessions a user may have. A person at a browser is asked which one ends; for a program the oldest does.
 const SESSIONS: usize = 25;
 
-/// Credentials.
+/// Credentials. With a second factor the password is answered with a token, which comes back with a code.
 #[derive(Deserialize, ToSchema)]
 pub struct SignIn {
     #[serde(default)]
@@ -36,67 +42,161 @@ pub struct SignIn {
     /// From a link that a platform app gave; stands for the password, once.
     #[serde(default, deserialize_with = "fields::text")]
     sso_auth_token: Option<String>,
+    /// The answer to a right password, where a second factor is on; stands for address and password.
+    #[serde(default, deserialize_with = "fields::text")]
+    mfa_token: Option<String>,
+    /// What the authenticator shows now.
+    #[serde(default, deserialize_with = "fields::text")]
+    otp_code: Option<String>,
+    /// One of the codes that were given when the second factor was turned on.
+    #[serde(default, deserialize_with = "fields::text")]
+    backup_code: Option<String>,
 }
 
 impl Request for SignIn {}
 
 /// Starts a session.
-#[utoipa::path(post, path = "", tag = "Sessions", request_body = SignIn, responses((status = 200, description = "the user; session headers access-token, client, uid, expiry"), (status = 401, description = "wrong credentials")))]
-pub async fn sign_in(request: HttpRequest, handles: web::Data<Handles>, body: Body<SignIn>) -> ApiResult<HttpResponse> {
-    let SignIn { email, password, revoke_session_id, revoke_all_sessions, sso_auth_token } = body.value;
-    let user = handles.catalog.now().user_by_email(&email.trim().to_lowercase()).cloned();
-    // An unknown address takes as long as a wrong password.
-    let stored = user.as_ref().and_then(|user| user.row.password_hash.clone());
-    let is_right = match (sso_auth_token.filter(|token| !token.is_empty()), &user) {
-        (Some(token), Some(user)) => platform_users::take_link(&handles, user.row.id, &token).await?,
-        (Some(_), None) => false,
-        (None, _) => password::verify(password, stored).await,
+#[utoipa::path(post, path = "", tag = "Sessions", request_body = SignIn, responses((status = 200, description = "the user; session headers access-token, client, uid, expiry"), (status = 206, description = "mfa_required, mfa_token"), (status = 401, description = "wrong credentials"), (status = 429, description = "too often")))]
+pub async fn sign_in(request: HttpRequest, handles: web::Data<Handles>, throttle: Throttle, body: Body<SignIn>) -> ApiResult<HttpResponse> {
+    let fields = body.value;
+    let present = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let user = match present(&fields.mfa_token) {
+        Some(token) => {
+            let given = mfa::Given { otp_code: present(&fields.otp_code), backup_code: present(&fields.backup_code) };
+            match mfa::complete(&handles, &token, given).await? {
+                Some(user) => user,
+                None => return Ok(refused("The code is wrong or has been used, or the time to enter it is over.", None)),
+            }
+        }
+        None => {
+            let email = fields.email.trim().to_lowercase();
+            throttle.admit_address(Limit::SignInFrom)?;
+            throttle.admit(Limit::SignInAs, &email)?;
+            let by_link = present(&fields.sso_auth_token);
+            let user = handles.catalog.now().user_by_email(&email).cloned();
+            let is_right = match (&by_link, &user) {
+                (Some(token), Some(user)) => {
+                    one_time_tokens::take(&handles.db.write, user.row.id, Purpose::SignIn, token).await?
+                }
+                (Some(_), None) => false,
+                // An unknown address takes as long as a wrong password.
+                (None, _) => password::verify(fields.password, user.as_ref().and_then(|user| user.row.password_hash.clone())).await,
+            };
+            let Some(user) = user.filter(|_| is_right) else {
+                return Ok(refused("Invalid login credentials. Please try again.", None));
+            };
+            if user.row.confirmed_at.is_none() {
+                let words = "Confirm your e-mail address first: the link is in the mail that you got when you signed up.";
+                return Ok(refused(words, Some("user_not_confirmed")));
+            }
+            // Whoever gave the link answers for the user.
+            if by_link.is_none()
+                && let Some(answer) = mfa::asked(&handles, &user).await?
+            {
+                return Ok(answer);
+            }
+            user
+        }
     };
-    let Some(user) = user.filter(|_| is_right) else {
-        let words = "Invalid login credentials. Please try again.";
-        return Ok(HttpResponse::Unauthorized().json(json!({ "success": false, "errors": [words] })));
-    };
-    let (token, client, now) = (random_token(), random_token(), entity::now());
-    let expires_at = now + LIFETIME;
-    let header = request.headers().get("user-agent").and_then(|value| value.to_str().ok());
-    let user_agent: Option<String> = header.map(|value| value.chars().take(300).collect());
-    let remote_address = remote_address(&request);
-    let mut over =
-        Condition::any().add(session::Column::ExpiresAt.lte(now)).add_option(revoke_session_id.map(|id| session::Column::Id.eq(id)));
-    if revoke_all_sessions == Some(true) {
+    let of_user = session::Column::UserId.eq(user.row.id);
+    let mut over = Condition::any().add(session::Column::ExpiresAt.lte(entity::now()));
+    over = over.add_option(fields.revoke_session_id.map(|id| session::Column::Id.eq(id)));
+    if fields.revoke_all_sessions == Some(true) {
         over = Condition::all();
     }
+    let visit = Visit::of(&request);
     let transaction = handles.db.write.begin().await?;
-    let of_user = session::Column::UserId.eq(user.row.id);
     session::Entity::delete_many().filter(of_user.clone()).filter(over).exec(&transaction).await?;
     let others = session::Entity::find().filter(of_user).order_by_asc(session::Column::Id).all(&transaction).await?;
-    if let Some(oldest) = others.first().filter(|_| others.len() >= SESSIONS) {
-        if user_agent.as_deref().is_some_and(is_browser) {
-            let sessions: Vec<Value> = others.iter().map(|session| render_session(session, None)).collect();
-            return Ok(HttpResponse::Conflict().json(json!({ "sessions_limit_reached": true, "sessions": sessions })));
-        }
-        session::Entity::delete_by_id(oldest.id).exec(&transaction).await?;
+    if others.len() >= SESSIONS && visit.user_agent.as_deref().is_some_and(is_browser) {
+        let sessions: Vec<Value> = others.iter().map(|session| render_session(session, None)).collect();
+        return Ok(HttpResponse::Conflict().json(json!({ "sessions_limit_reached": true, "sessions": sessions })));
     }
+    let begun = begin(&transaction, &user, visit).await?;
+    transaction.commit().await?;
+    Ok(begun.answer(json!({ "data": render::profile(&handles, &user) })))
+}
+
+/// 401 in the form of sign-ins.
+fn refused(words: &str, error_code: Option<&str>) -> HttpResponse {
+    let mut body = json!({ "success": false, "errors": [words] });
+    if let Some(code) = error_code {
+        set(&mut body, "error_code", code.into());
+    }
+    HttpResponse::Unauthorized().json(body)
+}
+
+/// With what, and from where, somebody signs in.
+pub struct Visit {
+    user_agent: Option<String>,
+    remote_address: Option<String>,
+}
+
+impl Visit {
+    /// As a request tells it.
+    pub fn of(request: &HttpRequest) -> Self {
+        let header = request.headers().get("user-agent").and_then(|value| value.to_str().ok());
+        Visit { user_agent: header.map(|value| value.chars().take(300).collect()), remote_address: remote_address(request) }
+    }
+}
+
+/// A session that has begun: what its client is told, once.
+pub struct Begun {
+    token: String,
+    client: String,
+    uid: String,
+    expires_at: DateTime<Utc>,
+}
+
+impl Begun {
+    /// 200 with the session's headers.
+    pub fn answer(self, body: Value) -> HttpResponse {
+        HttpResponse::Ok()
+            .insert_header(("access-token", self.token))
+            .insert_header(("token-type", "Bearer"))
+            .insert_header(("client", self.client))
+            .insert_header(("expiry", self.expires_at.timestamp().to_string()))
+            .insert_header(("uid", self.uid))
+            .json(body)
+    }
+}
+
+/// Begins a session; where there are too many, the oldest ends.
+///
+/// # Errors
+/// If the database fails.
+pub async fn begin(db: &DatabaseTransaction, user: &User, visit: Visit) -> ApiResult<Begun> {
+    let (token, client, now) = (random_token(), random_token(), entity::now());
+    let expires_at = now + LIFETIME;
+    let of_user = session::Entity::find().filter(session::Column::UserId.eq(user.row.id));
+    let ids: Vec<i64> =
+        of_user.select_only().column(session::Column::Id).order_by_desc(session::Column::Id).into_tuple().all(db).await?;
+    session::Entity::delete_many().filter(session::Column::Id.is_in(ids.into_iter().skip(SESSIONS - 1))).exec(db).await?;
     let row = session::ActiveModel {
         id: ActiveValue::NotSet,
         user_id: ActiveValue::Set(user.row.id),
         client: ActiveValue::Set(client.clone()),
         token_hash: ActiveValue::Set(hash(&token)),
-        user_agent: ActiveValue::Set(user_agent),
-        remote_address: ActiveValue::Set(remote_address.clone()),
+        user_agent: ActiveValue::Set(visit.user_agent),
+        remote_address: ActiveValue::Set(visit.remote_address.clone()),
         expires_at: ActiveValue::Set(expires_at),
         created_at: ActiveValue::Set(now),
     };
-    session::Entity::insert(row).exec(&transaction).await?;
-    audit::signed(&transaction, &user, "sign_in", remote_address).await?;
-    transaction.commit().await?;
-    Ok(HttpResponse::build(StatusCode::OK)
-        .insert_header(("access-token", token))
-        .insert_header(("token-type", "Bearer"))
-        .insert_header(("client", client))
-        .insert_header(("expiry", expires_at.timestamp().to_string()))
-        .insert_header(("uid", user.row.email.clone()))
-        .json(json!({ "data": render::profile(&handles, &user) })))
+    session::Entity::insert(row).exec(db).await?;
+    audit::signed(db, user, "sign_in", visit.remote_address).await?;
+    Ok(Begun { token, client, uid: user.row.email.clone(), expires_at })
+}
+
+/// Ends the sessions of a user but one.
+///
+/// # Errors
+/// If the database fails.
+pub async fn end_others(db: &impl ConnectionTrait, user_id: i64, kept: Option<i64>) -> Result<(), DbErr> {
+    let mut others = session::Entity::delete_many().filter(session::Column::UserId.eq(user_id));
+    if let Some(kept) = kept {
+        others = others.filter(session::Column::Id.ne(kept));
+    }
+    others.exec(db).await.map(drop)
 }
 
 /// Who the session belongs to.
@@ -141,12 +241,18 @@ pub async fn list(handles: web::Data<Handles>, caller: Caller) -> ApiResult<Http
 /// Ends one of the caller's sessions.
 #[utoipa::path(delete, path = "", tag = "Profile", responses((status = 200, description = "ended"), (status = 404, description = "no such session")))]
 pub async fn remove(handles: web::Data<Handles>, caller: Caller, path: web::Path<i64>) -> ApiResult<HttpResponse> {
+    let transaction = handles.db.write.begin().await?;
     let ended = session::Entity::delete_many()
         .filter(session::Column::UserId.eq(caller.user.row.id))
         .filter(session::Column::Id.eq(path.into_inner()))
-        .exec(&handles.db.write)
+        .exec(&transaction)
         .await?;
-    if ended.rows_affected == 0 { Err(ApiError::not_found()) } else { Ok(HttpResponse::Ok().finish()) }
+    if ended.rows_affected == 0 {
+        return Err(ApiError::not_found());
+    }
+    audit::signed(&transaction, &caller.user, "sign_out", caller.remote_address).await?;
+    transaction.commit().await?;
+    Ok(HttpResponse::Ok().finish())
 }
 
 /// Browsers have begun their name like this since there are two of them; programs do not.

@@ -22,6 +22,10 @@ pub struct Server {
     pub max_in_flight: usize,
     /// Origins whose pages may call the API; `*` is all.
     pub cors_origins: Vec<String>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How many requests an address may make in a minute; 0 is no limit.
+    pub requests_per_minute: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -43,6 +47,14 @@ pub struct Bootstrap {
     pub access_token: Secret,
     /// The name of the first account.
     pub account_name: String,
+}
+
+/// New accounts that people make by themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct SignUp {
+    /// Whether anybody may sign up.
+    pub enabled: bool,
 }
 
 /// What the daemon may connect to by itself.
@@ -128,6 +140,8 @@ impl Default for Server {
             max_body_bytes: 4 << 20,
             max_in_flight: 1024,
             cors_origins: vec!["*".to_owned()],
+            trusted_proxies: Vec::new(),
+            requests_per_minute: 3000,
         }
     }
 }

@@ -164,8 +164,8 @@ async fn a_link_signs_in_once() {
     let late = link(other).await;
     crate::app::execute(
         &daemon,
-        "UPDATE sign_in_links SET expires_at = '2020-01-01 00:00:00+00:00'",
-        "UPDATE sign_in_links SET expires_at = '2020-01-01 00:00:00+00:00'",
+        "UPDATE one_time_tokens SET expires_at = '2020-01-01 00:00:00+00:00'",
+        "UPDATE one_time_tokens SET expires_at = '2020-01-01 00:00:00+00:00'",
     )
     .await;
     sign_in("bob@example.com", &late).await.expect(401);

@@ -203,6 +203,8 @@ pub enum Outcome {
     Retry(UserCard),
     /// An agent takes it back.
     Delete(UserCard),
+    /// The contact answers what it asks for: what was chosen or filled in, and the e-mail address among it.
+    Submitted(Value, Option<String>),
 }
 
 impl Outcome {
@@ -210,7 +212,7 @@ impl Outcome {
     pub fn performer(&self) -> Option<&UserCard> {
         match self {
             Outcome::Reported(_, _, user) | Outcome::Retry(user) | Outcome::Delete(user) => Some(user),
-            Outcome::Sent(_) | Outcome::Later { .. } | Outcome::Failed(_) => None,
+            Outcome::Sent(_) | Outcome::Later { .. } | Outcome::Failed(_) | Outcome::Submitted(..) => None,
         }
     }
 }

@@ -8,8 +8,9 @@ use crate::message::{Key, Profile, Sender};
 use crate::people;
 use crate::store::{Recorded, Row, StoreError};
 use chrono::{DateTime, Utc};
-use entity::message::{MessageType, SenderType};
+use entity::message::{MessageStatus, MessageType, SenderType};
 use entity::{attachment, contact, contact_inbox, conversation, inbox, message};
+use sea_orm::sea_query::{Order, Query};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -231,6 +232,55 @@ pub async fn message(surroundings: &Surroundings, conversation_id: i64, id: i64)
     }
 }
 
+/// How many messages are looked through for such as are not seen yet.
+pub const SEEN_AT_ONCE: u64 = 100;
+
+/// What was said to the contact and is not marked as read, newest first: among the [`SEEN_AT_ONCE`] messages before an id.
+pub async fn unread(surroundings: &Surroundings, conversation_id: i64, before: i64) -> Result<Vec<MessageView>, StoreError> {
+    let db = &surroundings.db.read;
+    let latest = Query::select()
+        .column(message::Column::Id)
+        .from(message::Entity)
+        .and_where(message::Column::ConversationId.eq(conversation_id))
+        .and_where(message::Column::Id.lt(before))
+        .order_by(message::Column::Id, Order::Desc)
+        .limit(SEEN_AT_ONCE)
+        .take();
+    let rows = message::Entity::find()
+        .filter(message::Column::Id.in_subquery(latest))
+        .filter(message::Column::MessageType.is_in([MessageType::Outgoing, MessageType::Template]))
+        .filter(message::Column::Status.is_in([MessageStatus::Sent, MessageStatus::Delivered]))
+        .filter(message::Column::Private.eq(false))
+        .order_by_desc(message::Column::Id)
+        .all(db)
+        .await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut attachments: HashMap<i64, Vec<attachment::Model>> = HashMap::new();
+    let carried = attachment::Entity::find().filter(attachment::Column::MessageId.is_in(rows.iter().map(|row| row.id)));
+    for attachment in carried.order_by_asc(attachment::Column::Id).all(db).await? {
+        attachments.entry(attachment.message_id).or_default().push(attachment);
+    }
+    let view = |message: message::Model| MessageView {
+        attachments: attachments.remove(&message.id).unwrap_or_default(),
+        sender: of_the_desk(surroundings, &message),
+        echo_id: None,
+        message,
+    };
+    Ok(rows.into_iter().map(view).collect())
+}
+
+/// The user or bot who wrote a message.
+fn of_the_desk(surroundings: &Surroundings, message: &message::Model) -> Option<Sender> {
+    let (catalog, id) = (surroundings.catalog.now(), message.sender_id?);
+    match message.sender_type? {
+        SenderType::User => catalog.user(id).map(|user| Sender::User(user.card())),
+        SenderType::AgentBot => catalog.bot(id).map(|bot| Sender::Bot(bot.card())),
+        SenderType::Contact => None,
+    }
+}
+
 async fn view(
     surroundings: &Surroundings,
     message: message::Model,
@@ -238,13 +288,11 @@ async fn view(
 ) -> Result<MessageView, StoreError> {
     let db = &surroundings.db.read;
     let sender = match (message.sender_type, message.sender_id) {
-        (Some(SenderType::User), Some(id)) => surroundings.catalog.now().user(id).map(|user| Sender::User(user.card())),
-        (Some(SenderType::AgentBot), Some(id)) => surroundings.catalog.now().bot(id).map(|bot| Sender::Bot(bot.card())),
         (Some(SenderType::Contact), Some(id)) => match contact.filter(|contact| contact.id == id) {
             Some(contact) => Some(Sender::Contact(contact.clone())),
             None => contact::Entity::find_by_id(id).one(db).await?.map(|contact| Sender::Contact(Arc::new(contact))),
         },
-        _ => None,
+        _ => of_the_desk(surroundings, &message),
     };
     let attachments = attachment::Entity::find().filter(attachment::Column::MessageId.eq(message.id)).all(db).await?;
     Ok(MessageView { message, attachments, sender, echo_id: None })

@@ -63,6 +63,16 @@ pub fn settled(
             }
             Some(OutgoingChange::Queue { message_id })
         }
+        Outcome::Submitted(values, email) => {
+            if let Some(words) = rules::answer_refusal(before, email.as_deref()) {
+                return Err(ConversationError::Refused(words));
+            }
+            set(&mut after.content_attributes, "submitted_values", values);
+            if let Some(email) = email {
+                set(&mut after.content_attributes, "submitted_email", email.into());
+            }
+            None
+        }
         Outcome::Delete(_) => {
             after.content = Some("This message was deleted".into());
             after.content_type = "text".into();

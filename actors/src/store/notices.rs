@@ -3,6 +3,7 @@
 use super::rows::{Ids, insert};
 use crate::catalog::Snapshot;
 use crate::event::{Event, Fact, NotificationView};
+use crate::mailer::Postroom;
 use crate::notice_mail;
 use crate::notices::{Circle, Notice, mentions, notices};
 use crate::participants::Participants;
@@ -29,7 +30,7 @@ pub async fn write(
     ids: &mut Ids,
     catalog: &Snapshot,
     participants: &Participants,
-    desk_url: Option<&str>,
+    postroom: &Postroom,
     events_of: &[Vec<Arc<Event>>],
 ) -> Result<Vec<(usize, Fact)>, DbErr> {
     let caused = caused(db, catalog, participants, events_of).await?;
@@ -59,13 +60,13 @@ pub async fn write(
         let unread = unread_of(&row);
         if let Some(view) = notification_view(catalog, row, caused.event) {
             let told = &view.notification;
-            if let Some(url) = desk_url.filter(|_| catalog.wants_mail(told.account_id, told.user_id, told.notification_type)) {
+            if let Some(url) = postroom.desk_url.as_deref().filter(|_| catalog.wants_mail(told.account_id, told.user_id, told.notification_type)) {
                 mails.push(notice_mail::mail(&view, url));
             }
             facts.push((caused.position, Fact::NotificationCreated(Box::new(view), unread)));
         }
     }
-    notice_mail::queue(db, mails).await?;
+    notice_mail::queue(db, &postroom.vault, mails).await?;
     Ok(facts)
 }
 
