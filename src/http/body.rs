@@ -7,7 +7,7 @@ use super::error::{ApiError, ApiResult};
 use actix_multipart::Multipart;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
-use actors::files::{Files, Stored};
+use actors::files::{Stored, Unkept};
 use futures_util::future::LocalBoxFuture;
 use futures_util::{StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
