@@ -67,13 +67,17 @@ impl ChannelError {
 pub enum SessionStatus {
     /// Credentials are accepted and messages flow.
     Connected,
+    /// A message came in or went out. Told by the session task, not by channels: a connection that breaks after this has not
+    /// failed for nothing.
+    Useful,
 }
 
 /// The way in for a session: what it received goes here. Implemented by the session task; a test may implement it itself.
 #[async_trait]
 pub trait Intake: Send + Sync + 'static {
-    /// Stores a message; returns when it is on disk: acknowledge to the provider now. An error means that it may not be
-    /// stored: end the session with it, the provider still has the message.
+    /// Stores a message; returns when it is on disk: acknowledge to the provider now. `Rejected` means that it will never be
+    /// stored: park it and go on. Any other error means that it may not be stored: end the session with it, the provider still
+    /// has the message.
     async fn deliver(&self, inbound: Inbound) -> Result<(), ChannelError>;
     /// Keeps what could not be read, so that nothing behind it waits. `provider_key` says where the provider has it; the same
     /// key again changes nothing.

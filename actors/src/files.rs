@@ -73,6 +73,32 @@ pub enum FileError {
     Interrupted(String),
 }
 
+/// A stored file that nobody has kept yet: removed with this value, unless somebody does.
+pub struct Unkept {
+    key: Option<String>,
+    files: Files,
+}
+
+impl Unkept {
+    /// Leaves it in the store: a row names it now, or whoever is given it answers for it.
+    pub fn keep(mut self) {
+        self.key = None;
+    }
+}
+
+impl Drop for Unkept {
+    fn drop(&mut self) {
+        let (Some(key), files) = (self.key.take(), self.files.clone()) else { return };
+        // Without a runtime the process ends.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            if let Err(error) = files.delete(&key).await {
+                tracing::warn!(%error, "a file that nobody kept stays in the store");
+            }
+        });
+    }
+}
+
 impl Files {
     /// Over a store; `public_url` has no slash at its end.
     pub fn new(store: Arc<dyn ObjectStore>, vault: Vault, public_url: &str) -> Self {
@@ -163,6 +189,11 @@ impl Files {
     /// If the store fails or has no such file.
     pub async fn stream(&self, key: &str) -> Result<BoxStream<'static, Result<Bytes, FileError>>, FileError> {
         Ok(self.store.get(&path(key)).await?.into_stream().map_err(FileError::Store).boxed())
+    }
+
+    /// Watches over a stored file until somebody keeps it.
+    pub fn unkept(&self, stored: &Stored) -> Unkept {
+        Unkept { key: Some(stored.key.clone()), files: self.clone() }
     }
 
     /// Removes a file; one that is gone already is no error.
@@ -310,6 +341,19 @@ mod tests {
         assert_eq!(files().verify(signed), Some("00ff"));
         assert_eq!(files().verify(&signed.replace("00ff", "00fe")), None);
         assert_eq!(files().verify("00ff."), None);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_keeps_is_removed() {
+        let files = files();
+        let kept = files.put_bytes("a.bin", "", Bytes::from_static(b"1"), 4).await.unwrap();
+        let unkept = files.put_bytes("b.bin", "", Bytes::from_static(b"2"), 4).await.unwrap();
+        files.unkept(&kept).keep();
+        drop(files.unkept(&unkept));
+        while files.bytes(&unkept.key).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        assert!(files.bytes(&kept.key).await.is_ok());
     }
 
     #[tokio::test]

@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long an ending session may take to finish what it has begun.
 const GRACE: Duration = Duration::from_secs(6);
+/// A session that was connected for so long has not failed, even if nothing came and nothing went.
+const LASTING: Duration = Duration::from_secs(60);
 
 /// How an inbox is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +55,7 @@ pub struct Connection {
     pub since: DateTime<Utc>,
     /// Counts the sessions since the daemon began: a session that was not touched keeps its number.
     pub session: u64,
-    /// Sessions that failed in a row.
+    /// Sessions that failed in a row: that ended before they moved a message or lasted a minute.
     pub failures: u32,
     /// Why the last one failed.
     pub last_error: Option<String>,
@@ -83,10 +85,10 @@ pub struct InboxActor {
     channel: Arc<dyn Channel>,
     surroundings: Surroundings,
     connection: Connection,
+    /// The session, or the pause before the next one.
     running: Option<CancellationToken>,
     /// Set when the actor is to leave once its session has ended.
     leaving: Vec<tokio::sync::oneshot::Sender<()>>,
-    next_start: Option<SpawnHandle>,
 }
 
 /// The inbox's row, settings or members are these now. The session is restarted only if the channel's settings differ.
@@ -122,28 +124,44 @@ impl InboxActor {
         let connection =
             Connection { state: State::Connecting, since: entity::now(), session: 0, failures: 0, last_error: None, last_error_at: None };
         let channel = inbox.settings.build(&surroundings.tools);
-        InboxActor { inbox, channel, surroundings, connection, running: None, leaving: Vec::new(), next_start: None }
+        InboxActor { inbox, channel, surroundings, connection, running: None, leaving: Vec::new() }
     }
 
     fn start_session(&mut self, ctx: &mut Context<Self>) {
-        self.next_start = None;
         self.connection.session += 1;
         self.turn(State::Connecting);
         let number = self.connection.session;
-        let (address, cancelled) = (ctx.address(), CancellationToken::new());
-        self.running = Some(cancelled.clone());
-        let session = Session {
+        let address = ctx.address();
+        let session = self.session(Arc::new(move |status| address.do_send(Report { session: number, status })));
+        tracing::info!(inbox.id = self.inbox.row.id, session = number, "session begins");
+        self.run(session.cancelled.clone(), session.run(), Self::session_ended, ctx);
+    }
+
+    /// A session of the channel, which tells of itself to `report`.
+    fn session(&self, report: Arc<dyn Fn(SessionStatus) + Send + Sync>) -> Session {
+        Session {
             inbox: self.inbox.clone(),
             channel: self.channel.clone(),
             db: self.surroundings.db.clone(),
             files: self.surroundings.tools.files.clone(),
             conversations: self.surroundings.conversations.clone(),
             wakes: self.surroundings.wakes.clone(),
-            report: Arc::new(move |status| address.do_send(Report { session: number, status })),
-            cancelled: cancelled.clone(),
-        };
-        tracing::info!(inbox.id = self.inbox.row.id, session = number, "session begins");
-        let task = self.surroundings.pool.spawn(session.run());
+            report,
+            cancelled: CancellationToken::new(),
+        }
+    }
+
+    /// Runs a session, or what is done between two, as a task; at its end calls `then`, unless the actor is to leave or to begin
+    /// afresh.
+    fn run(
+        &mut self,
+        cancelled: CancellationToken,
+        work: impl Future<Output = Result<(), ChannelError>> + Send + 'static,
+        then: fn(&mut Self, Result<(), ChannelError>, &mut Context<Self>),
+        ctx: &mut Context<Self>,
+    ) {
+        self.running = Some(cancelled.clone());
+        let task = self.surroundings.pool.spawn(work);
         let abort = task.abort_handle();
         let ended = async move {
             let mut task = task;
@@ -160,34 +178,27 @@ impl InboxActor {
                 true => Err(ChannelError::temporary("the connector broke down (a bug: its panic is in the log)")),
                 false => Ok(()),
             });
-            actor.session_ended(ended, ctx);
+            let was_cancelled = actor.running.take().is_some_and(|token| token.is_cancelled());
+            if !actor.leaving.is_empty() {
+                for waits in actor.leaving.drain(..) {
+                    let _ = waits.send(());
+                }
+                return ctx.stop();
+            }
+            if was_cancelled { actor.start_session(ctx) } else { then(actor, ended, ctx) }
         }));
     }
 
     /// The only place that decides what follows from the end of a session.
     fn session_ended(&mut self, ended: Result<(), ChannelError>, ctx: &mut Context<Self>) {
-        let was_cancelled = self.running.take().is_some_and(|token| token.is_cancelled());
-        if !self.leaving.is_empty() {
-            for waits in self.leaving.drain(..) {
-                let _ = waits.send(());
-            }
-            return ctx.stop();
-        }
-        if was_cancelled {
-            return self.start_session(ctx);
-        }
         let error = match ended {
             Ok(()) => ChannelError::temporary("the connection ended"),
             Err(error) => error,
         };
-        self.connection.last_error = Some(error.to_string());
-        self.connection.last_error_at = Some(entity::now());
+        self.note(&error);
         let inbox_id = self.inbox.row.id;
         match error {
-            ChannelError::NeedsAttention(reason) => {
-                tracing::warn!(inbox.id = inbox_id, reason, "the inbox needs attention: it is not tried again until its settings change");
-                self.turn(State::NeedsAttention);
-            }
+            ChannelError::NeedsAttention(reason) => self.call_for_help(&reason),
             ChannelError::Temporary { cause, retry_after } => {
                 tracing::warn!(inbox.id = inbox_id, cause, failures = self.connection.failures, "session ended");
                 self.start_later(retry_after, ctx);
@@ -199,24 +210,64 @@ impl InboxActor {
         }
     }
 
+    /// Waits before the next session. What is to be sent meanwhile is sent: a mailbox that cannot be reached is no reason to let
+    /// customers wait for answers.
     fn start_later(&mut self, retry_after: Option<Duration>, ctx: &mut Context<Self>) {
         let delay = backoff::with_hint(self.connection.failures, retry_after);
         self.connection.failures = self.connection.failures.saturating_add(1);
         self.turn(State::Waiting);
-        self.next_start = Some(ctx.run_later(delay, |actor, ctx| actor.start_session(ctx)));
+        // What is sent now says nothing about the connection that failed.
+        let session = self.session(Arc::new(|_| {}));
+        self.run(session.cancelled.clone(), session.pause(delay), Self::pause_ended, ctx);
+    }
+
+    fn pause_ended(&mut self, ended: Result<(), ChannelError>, ctx: &mut Context<Self>) {
+        match ended {
+            Err(ChannelError::NeedsAttention(reason)) => {
+                self.note(&ChannelError::NeedsAttention(reason.clone()));
+                self.call_for_help(&reason);
+            }
+            // Reading the queue failed, or nothing did.
+            Ok(()) | Err(_) => self.start_session(ctx),
+        }
+    }
+
+    fn note(&mut self, error: &ChannelError) {
+        self.connection.last_error = Some(error.to_string());
+        self.connection.last_error_at = Some(entity::now());
+    }
+
+    fn call_for_help(&mut self, reason: &str) {
+        tracing::warn!(inbox.id = self.inbox.row.id, reason, "the inbox needs attention: it is not tried again until its settings change");
+        self.turn(State::NeedsAttention);
     }
 
     /// Begins afresh: with a new channel, and without the memory of failures.
     fn restart(&mut self, ctx: &mut Context<Self>) {
-        if let Some(handle) = self.next_start.take() {
-            ctx.cancel_future(handle);
-        }
         self.connection.failures = 0;
         self.channel = self.inbox.settings.build(&self.surroundings.tools);
         match &self.running {
             // Its end starts the next one.
             Some(running) => running.cancel(),
             None => self.start_session(ctx),
+        }
+    }
+
+    /// A server that takes the login and then always breaks off must not be asked every second for ever, so being connected
+    /// is not enough to have the failures forgotten. Breaking off on a bad line after some mail came through is no reason to
+    /// wait.
+    fn hears(&mut self, status: SessionStatus, ctx: &mut Context<Self>) {
+        match status {
+            SessionStatus::Connected => {
+                self.turn(State::Connected);
+                let session = self.connection.session;
+                ctx.run_later(LASTING, move |actor, _| {
+                    if actor.connection.session == session && actor.connection.state == State::Connected {
+                        actor.connection.failures = 0;
+                    }
+                });
+            }
+            SessionStatus::Useful => self.connection.failures = 0,
         }
     }
 
@@ -259,9 +310,6 @@ impl Handler<Stop> for InboxActor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) -> Self::Result {
-        if let Some(handle) = self.next_start.take() {
-            ctx.cancel_future(handle);
-        }
         let (done, waits) = tokio::sync::oneshot::channel();
         match &self.running {
             Some(running) => {
@@ -288,15 +336,10 @@ impl Handler<Look> for InboxActor {
 impl Handler<Report> for InboxActor {
     type Result = ();
 
-    fn handle(&mut self, Report { session, status }: Report, _: &mut Self::Context) {
-        if session != self.connection.session {
-            return;
-        }
-        match status {
-            SessionStatus::Connected => {
-                self.connection.failures = 0;
-                self.turn(State::Connected);
-            }
+    fn handle(&mut self, Report { session, status }: Report, ctx: &mut Self::Context) {
+        // What comes from a session that has ended says nothing about the next one.
+        if session == self.connection.session && matches!(self.connection.state, State::Connecting | State::Connected) {
+            self.hears(status, ctx);
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Inbound {
     pub thread: Thread,
     /// The provider's id of the message: the same id again is a repeat and changes nothing.
     pub provider_id: Option<String>,
+    /// The message of ours that `provider_id` names in our own form: if there is one, this is its echo and changes nothing.
+    pub echo_of: Option<OwnMessage>,
     /// The text; `None` for a message that only carries attachments.
     pub content: Option<String>,
     /// The contract's word, such as `text` or `incoming_email`.
@@ -35,6 +37,15 @@ pub struct Inbound {
     pub conversation_attributes: Map<String, Value>,
     /// What it carries.
     pub attachments: Vec<InboundAttachment>,
+}
+
+/// A message of ours, as the ids that we give to messages name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnMessage {
+    /// The uuid of its conversation, which nobody can guess.
+    pub conversation: uuid::Uuid,
+    /// Its own id.
+    pub message: i64,
 }
 
 /// Which conversation an inbound message belongs to.
@@ -54,6 +65,8 @@ pub enum Reference {
     Conversation(uuid::Uuid),
     /// The provider id of a stored message.
     Message(String),
+    /// What the sender's program calls the thread: `thread_index` among the attributes of a conversation.
+    ThreadIndex(String),
 }
 
 /// What a channel knows of a person.

@@ -5,7 +5,7 @@ use crate::channel::{Channel, ChannelError, Inlet, Intake, SessionStatus};
 use crate::conversation::{Command, ConversationError, Incoming, Outcome, Target};
 use crate::conversations::{Conversations, Tell};
 use crate::db::Db;
-use crate::files::{FileError, Files};
+use crate::files::{FileError, Files, Unkept};
 use crate::message::{Inbound, InboundAttachment, Key, Reference, Thread};
 use crate::outbox::{self, Flow, Queue};
 use crate::store::{NewFile, StoreError};
@@ -14,18 +14,22 @@ use actix::Addr;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use entity::{contact_inbox, conversation, cursor, message, outgoing, parked_message};
-use sea_orm::sea_query::OnConflict;
+use entity::message::MessageType;
+use entity::{blob, contact_inbox, conversation, cursor, message, outgoing, parked_message};
+use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, Condition, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     TransactionTrait,
 };
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// How old a message may grow that cannot be sent.
 const GIVE_UP_AFTER: chrono::Duration = chrono::Duration::days(2);
+/// After this long no commit that was begun is still on its way.
+const DOUBT: Duration = Duration::from_secs(60);
 
 /// What a session works with.
 #[derive(Clone)]
@@ -75,16 +79,42 @@ impl Session {
         }
     }
 
+    /// Sends what waits, without receiving, for as long as the connection is left alone.
+    pub async fn pause(self, length: Duration) -> Result<(), ChannelError> {
+        let bell = self.wakes.outgoing.of(self.inbox.row.id);
+        let stop = self.cancelled.child_token();
+        let sending = outbox::drain(self.clone(), bell, stop.clone());
+        tokio::pin!(sending);
+        tokio::select! {
+            () = tokio::time::sleep(length) => {
+                stop.cancel();
+                sending.await
+            }
+            ended = &mut sending => match ended {
+                // Begun again at once, a queue that cannot be read would be read without end.
+                Err(ChannelError::Temporary { .. } | ChannelError::Rejected(_)) => {
+                    tokio::select! {
+                        () = tokio::time::sleep(length) => {}
+                        () = self.cancelled.cancelled() => {}
+                    }
+                    Ok(())
+                }
+                ended => ended,
+            }
+        }
+    }
+
     async fn store_files(
         &self,
         attachments: Vec<InboundAttachment>,
         attributes: &mut Map<String, Value>,
-    ) -> Result<Vec<NewFile>, ChannelError> {
+    ) -> Result<(Vec<NewFile>, Vec<Unkept>), ChannelError> {
         let limit = self.channel.capabilities().attachment_limit;
-        let (mut files, mut skipped, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut files, mut unkept, mut skipped, mut addresses) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for attachment in attachments {
             match self.files.put_bytes(&attachment.file_name, &attachment.content_type, attachment.bytes, limit).await {
                 Ok(stored) => {
+                    unkept.push(self.files.unkept(&stored));
                     if let Some(content_id) = attachment.content_id {
                         addresses.push((content_id, self.files.url(&stored.key, &stored.file_name)));
                     }
@@ -102,7 +132,39 @@ impl Session {
         if let Some(html) = attributes.get_mut("email").and_then(|email| email.get_mut("html_content")) {
             rewrite_content_ids(html, &addresses);
         }
-        Ok(files)
+        Ok((files, unkept))
+    }
+
+    /// Whether a message is stored already, or is one of ours that came back. Asked before its files are stored.
+    async fn is_known(&self, inbound: &Inbound) -> Result<bool, DbErr> {
+        let of_inbox = message::Entity::find().filter(message::Column::InboxId.eq(self.inbox.row.id));
+        if let Some(id) = &inbound.provider_id
+            && of_inbox.clone().filter(message::Column::SourceId.eq(id)).one(&self.db.read).await?.is_some()
+        {
+            return Ok(true);
+        }
+        let Some(own) = inbound.echo_of else { return Ok(false) };
+        let conversation = conversation::Entity::find().filter(conversation::Column::Uuid.eq(own.conversation)).one(&self.db.read).await?;
+        let Some(conversation) = conversation else { return Ok(false) };
+        let claimed = of_inbox.filter(message::Column::Id.eq(own.message)).filter(message::Column::ConversationId.eq(conversation.id));
+        let claimed = claimed.filter(message::Column::MessageType.is_in([MessageType::Outgoing, MessageType::Template]));
+        Ok(claimed.one(&self.db.read).await?.is_some())
+    }
+
+    /// Removes the files of a message of which nobody knows whether it was stored, once that has shown.
+    fn remove_unless_stored(&self, files: Vec<NewFile>) {
+        let session = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(DOUBT).await;
+            let keys = files.iter().map(|file| file.stored.key.as_str());
+            let stored = match blob::Entity::find().filter(blob::Column::Key.is_in(keys)).all(&session.db.read).await {
+                Ok(stored) => stored,
+                Err(error) => return tracing::warn!(%error, "files of a message that may be stored stay in the store"),
+            };
+            for file in files.iter().filter(|file| !stored.iter().any(|row| row.key == file.stored.key)) {
+                drop(session.files.unkept(&file.stored));
+            }
+        });
     }
 
     /// Which conversation a message belongs to, and whose it is.
@@ -122,6 +184,11 @@ impl Session {
                         .into_query();
                     conversations.filter(conversation::Column::Id.in_subquery(of_message)).one(&self.db.read).await?
                 }
+                Reference::ThreadIndex(index) => {
+                    // In the words of the index conversations_by_thread_index.
+                    let named = Expr::cust("additional_attributes ->> 'thread_index'").eq(index);
+                    conversations.filter(named).order_by_desc(conversation::Column::Id).one(&self.db.read).await?
+                }
             };
             let Some(found) = found else { continue };
             if let Some(identity) = contact_inbox::Entity::find_by_id(found.contact_inbox_id).one(&self.db.read).await? {
@@ -135,11 +202,17 @@ impl Session {
 #[async_trait]
 impl Intake for Session {
     async fn deliver(&self, inbound: Inbound) -> Result<(), ChannelError> {
-        let (key, target) = self.place(&inbound).await.map_err(|error| ChannelError::temporary(format!("looking up a thread: {error}")))?;
+        let failed = |error: DbErr| ChannelError::temporary(format!("looking up a message: {error}"));
+        if self.is_known(&inbound).await.map_err(failed)? {
+            tracing::debug!(inbox.id = self.inbox.row.id, "a message that is known already");
+            return Ok(());
+        }
+        let (mut key, target) = self.place(&inbound).await.map_err(failed)?;
+        let own = Key { inbox_id: key.inbox_id, source_id: inbound.source_id };
         let mut content_attributes = inbound.content_attributes;
-        let files = self.store_files(inbound.attachments, &mut content_attributes).await?;
+        let (files, unkept) = self.store_files(inbound.attachments, &mut content_attributes).await?;
         let is_automatic = content_attributes.get("email").and_then(|email| email.get("auto_reply")).is_some_and(|auto| auto == true);
-        let incoming = Incoming {
+        let mut incoming = Incoming {
             target,
             profile: inbound.sender,
             provider_id: inbound.provider_id,
@@ -166,11 +239,26 @@ impl Intake for Session {
                             "message received"
                         );
                     }
+                    if !recorded.repeated {
+                        unkept.into_iter().for_each(Unkept::keep);
+                        self.status(SessionStatus::Useful);
+                    }
                     return Ok(());
                 }
                 // Somebody else opened the contact at the same moment: it is there now.
                 Err(ConversationError::Store(StoreError::Conflict(_) | StoreError::Taken(_))) if tries < 3 => tries += 1,
-                Err(error) => return Err(error.into()),
+                // The conversation that it answers was removed, or became another contact's, after it was found.
+                Err(ConversationError::NotFound) if matches!(incoming.target, Target::Given(_)) => {
+                    key = own.clone();
+                    incoming.target = Target::New;
+                }
+                Err(error) => {
+                    if error.leaves_doubt() {
+                        unkept.into_iter().for_each(Unkept::keep);
+                        self.remove_unless_stored(incoming.files);
+                    }
+                    return Err(error.into());
+                }
             }
         }
     }
@@ -184,6 +272,7 @@ impl Intake for Session {
         }
         let mut stored =
             self.files.put_bytes("message.eml", "message/rfc822", raw, u64::MAX).await.map_err(|error| failed(error.to_string()))?;
+        let unkept = self.files.unkept(&stored);
         // Served as a download, whatever is in it.
         stored.content_type = "message/rfc822".into();
         let parked = async {
@@ -198,9 +287,13 @@ impl Intake for Session {
                 created_at: ActiveValue::Set(entity::now()),
             };
             parked_message::Entity::insert(row).exec_without_returning(&transaction).await?;
-            transaction.commit().await
+            Ok(transaction)
         };
-        parked.await.map_err(|error: sea_orm::DbErr| failed(error.to_string()))?;
+        let transaction = parked.await.map_err(|error: DbErr| failed(error.to_string()))?;
+        // Whether a commit that fails has stored it is unknown.
+        unkept.keep();
+        transaction.commit().await.map_err(|error| failed(error.to_string()))?;
+        self.status(SessionStatus::Useful);
         metrics::counter!("konversio_parked_messages_total").increment(1);
         tracing::warn!(inbox.id = self.inbox.row.id, reason, "a message could not be read and was set aside");
         Ok(())
@@ -272,7 +365,10 @@ impl Queue for Session {
             Err(error) => Err(ChannelError::temporary(format!("loading the message: {error}"))),
         };
         let (outcome, flow) = match sent {
-            Ok(id) => (Outcome::Sent(id), Flow::Continue),
+            Ok(id) => {
+                self.status(SessionStatus::Useful);
+                (Outcome::Sent(id), Flow::Continue)
+            }
             Err(ChannelError::Rejected(reason)) => (Outcome::Failed(reason), Flow::Continue),
             Err(ChannelError::Temporary { cause, retry_after }) => {
                 let failures = row.failures.saturating_add(1);

@@ -13,6 +13,7 @@ mod m20261121_000013_announcements;
 mod m20261121_000014_assignment_policies;
 mod m20261121_000015_orders;
 mod m20261121_000011_people;
+mod m20261121_000009_mail_threads;
 
 /// All migrations in order.
 pub struct Migrator;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000014_assignment_policies::Migration),
             Box::new(m20261121_000015_orders::Migration),
             Box::new(m20261121_000011_people::Migration),
+            Box::new(m20261121_000009_mail_threads::Migration),
         ]
     }
 }

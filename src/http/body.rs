@@ -7,7 +7,7 @@ use super::error::{ApiError, ApiResult};
 use actix_multipart::Multipart;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
-use actors::files::{Files, Stored};
+use actors::files::{Stored, Unkept};
 use futures_util::future::LocalBoxFuture;
 use futures_util::{StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
@@ -52,26 +52,9 @@ impl UploadedFile {
     }
 
     /// Leaves it in the store: a row names it now, or whoever is given it answers for it.
-    pub fn keep(mut self) -> Stored {
-        self.unkept.key = None;
+    pub fn keep(self) -> Stored {
+        self.unkept.keep();
         self.stored
-    }
-}
-
-/// Removes a file that nobody kept.
-struct Unkept {
-    key: Option<String>,
-    files: Files,
-}
-
-impl Drop for Unkept {
-    fn drop(&mut self) {
-        let (Some(key), files) = (self.key.take(), self.files.clone()) else { return };
-        actix_web::rt::spawn(async move {
-            if let Err(error) = files.delete(&key).await {
-                tracing::warn!(%error, "a file of a refused request stays in the store");
-            }
-        });
     }
 }
 
@@ -194,7 +177,7 @@ async fn read_multipart(
             };
             let (stored, ()) = futures_util::future::join(storing, reading).await;
             let stored = stored?;
-            let unkept = Unkept { key: Some(stored.key.clone()), files: files_of.clone() };
+            let unkept = files_of.unkept(&stored);
             files.push(UploadedFile { field: path.last().cloned().unwrap_or_default(), stored, unkept });
             continue;
         }

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub struct MailServers {
     pub lmtp_port: u16,
     /// SMTP in the clear, and with STARTTLS; asks nobody to sign in, refuses wrong passwords.
     pub smtp_port: u16,
+    /// SMTP with TLS from the first byte; otherwise the same.
+    pub smtps_port: u16,
     folder: tempfile::TempDir,
     dovecot: Option<Child>,
     exim: Option<Child>,
@@ -50,8 +53,8 @@ impl MailServers {
         let folder = tempfile::Builder::new().prefix("mail-").tempdir().expect("a temporary folder");
         // The servers drop root's rights and must still pass through.
         open_to_all(folder.path());
-        let [imap_port, imaps_port, lmtp_port, smtp_port] = free_ports();
-        let mut servers = MailServers { imap_port, imaps_port, lmtp_port, smtp_port, folder, dovecot: None, exim: None };
+        let [imap_port, imaps_port, lmtp_port, smtp_port, smtps_port] = free_ports();
+        let mut servers = MailServers { imap_port, imaps_port, lmtp_port, smtp_port, smtps_port, folder, dovecot: None, exim: None };
         servers.write_files();
         servers.start_imap();
         servers.start_smtp();
@@ -128,6 +131,15 @@ impl MailServers {
     pub fn stop_imap(&mut self) {
         if let Some(dovecot) = self.dovecot.take() {
             end(dovecot);
+        }
+    }
+
+    /// Kills the IMAP server and all its processes, which have no time to say goodbye or to write anything.
+    pub fn kill_imap(&mut self) {
+        if let Some(mut dovecot) = self.dovecot.take() {
+            let group = format!("-{}", dovecot.id());
+            assert!(Command::new("kill").args(["-KILL", "--", &group]).status().expect("kill").success());
+            dovecot.wait().expect("its end");
         }
     }
 
@@ -219,7 +231,7 @@ impl MailServers {
         assert!(certificate.status.success(), "{certificate:?}");
         fs::set_permissions(self.path("key.pem"), fs::Permissions::from_mode(0o644)).expect("permissions");
 
-        let (imap, imaps, lmtp, smtp) = (self.imap_port, self.imaps_port, self.lmtp_port, self.smtp_port);
+        let (imap, imaps, lmtp, smtp, smtps) = (self.imap_port, self.imaps_port, self.lmtp_port, self.smtp_port, self.smtps_port);
         let listener = |name: &str, port: u16, more: &str| {
             format!("  inet_listener {name} {{\n    address = 127.0.0.1\n    port = {port}\n{more}  }}\n")
         };
@@ -239,7 +251,8 @@ impl MailServers {
 
         let exim = [
             "primary_hostname = mx.test\nlocal_interfaces = 127.0.0.1\n".to_owned(),
-            format!("daemon_smtp_ports = {smtp}\ntls_advertise_hosts = *\ntls_certificate = {folder}/cert.pem\ntls_privatekey = {folder}/key.pem\n"),
+            format!("daemon_smtp_ports = {smtp} : {smtps}\ntls_on_connect_ports = {smtps}\n"),
+            format!("tls_advertise_hosts = *\ntls_certificate = {folder}/cert.pem\ntls_privatekey = {folder}/key.pem\n"),
             format!("spool_directory = {folder}/spool\nlog_file_path = {folder}/log/exim-%s.log\npid_file_path = {folder}/spool/exim.pid\n"),
             "exim_user = Debian-exim\nexim_group = Debian-exim\nnever_users =\nhost_lookup =\nrfc1413_query_timeout = 0s\nkeep_environment =\n".into(),
             "message_size_limit = 30M\nacl_smtp_rcpt = recipients\nacl_smtp_data = data\n".into(),
@@ -317,7 +330,8 @@ fn open_to_all(folder: &Path) {
 
 fn spawn(mut command: Command, output: &Path) -> Child {
     let file = fs::File::options().create(true).append(true).open(output).expect("a file for output");
-    command.stdout(file.try_clone().expect("a second handle")).stderr(file);
+    // In a group of its own, so that it can be killed with everything that it has started.
+    command.stdout(file.try_clone().expect("a second handle")).stderr(file).process_group(0);
     command.spawn().expect("the server starts")
 }
 

@@ -57,8 +57,11 @@ pub struct Settings {
     pub imap_login: String,
     /// The password.
     pub imap_password: Secret,
-    /// TLS from the first byte; otherwise STARTTLS where the server offers it.
+    /// TLS from the first byte.
     pub imap_enable_ssl: bool,
+    /// Upgrade with STARTTLS, required; without it and without `imap_enable_ssl` the password goes over the line as it is. The
+    /// contract has no name for it: this one is like SMTP's.
+    pub imap_enable_starttls_auto: bool,
     /// `plain` or `login`.
     pub imap_authentication: String,
     /// Whether the inbox has an SMTP server of its own; otherwise the daemon's relay sends.
@@ -95,6 +98,7 @@ impl Default for Settings {
             imap_login: String::new(),
             imap_password: Secret::default(),
             imap_enable_ssl: true,
+            imap_enable_starttls_auto: true,
             imap_authentication: "plain".into(),
             smtp_enabled: false,
             smtp_address: String::new(),

@@ -234,10 +234,18 @@ pub enum ConversationError {
     Unanswered,
 }
 
+impl ConversationError {
+    /// Whether it may have been carried out all the same.
+    pub fn leaves_doubt(&self) -> bool {
+        matches!(self, ConversationError::Unanswered | ConversationError::Store(StoreError::Database(_) | StoreError::Unanswered))
+    }
+}
+
 impl From<ConversationError> for ChannelError {
     fn from(error: ConversationError) -> Self {
         match error {
             ConversationError::Refused(words) | ConversationError::Store(StoreError::Refused(words)) => ChannelError::Rejected(words),
+            ConversationError::NotFound => ChannelError::Rejected("there is no such conversation or inbox any more".into()),
             other => ChannelError::temporary(format!("storing a message: {other}")),
         }
     }

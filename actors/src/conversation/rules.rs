@@ -103,8 +103,9 @@ pub fn refusal(message: &message::Model, file_sizes: &[i64], capabilities: &Capa
     if message.content.as_deref().unwrap_or_default().trim().is_empty() && file_sizes.is_empty() && message.content_type == "text" {
         return Some("Content or an attachment is required".into());
     }
-    if file_sizes.len() > ATTACHMENTS_LIMIT {
-        return Some(format!("A message takes at most {ATTACHMENTS_LIMIT} attachments"));
+    let files_limit = if message.message_type == MessageType::Incoming { INCOMING_ATTACHMENTS_LIMIT } else { ATTACHMENTS_LIMIT };
+    if file_sizes.len() > files_limit {
+        return Some(format!("A message takes at most {files_limit} attachments"));
     }
     let is_to_contact = message.message_type != MessageType::Incoming && !message.private;
     if is_to_contact && length > capabilities.content_limit {
@@ -122,8 +123,11 @@ pub fn refusal(message: &message::Model, file_sizes: &[i64], capabilities: &Capa
 
 /// The longest content of any message (contract, section 0, Limits).
 pub const CONTENT_LIMIT: usize = 150_000;
-/// The most attachments of a message (contract, section 0, Limits).
+/// The most attachments of a message that is written here (contract, section 0, Limits).
 pub const ATTACHMENTS_LIMIT: usize = 15;
+/// The most attachments of a message that comes in: nothing that a customer sent is to be lost, and the pictures in one mail
+/// count. What requests bring in is held to [`ATTACHMENTS_LIMIT`] as they are read.
+pub const INCOMING_ATTACHMENTS_LIMIT: usize = 500;
 
 /// The most messages of a conversation in a minute (contract, section 0, Limits).
 pub const MESSAGES_PER_MINUTE: usize = 200;
@@ -459,6 +463,7 @@ pub(super) mod tests {
     fn messages_are_refused_with_a_reason() {
         let base = message_of_rule(&conversation(Status::Open), MessageType::Outgoing, "hi".into(), entity::now()).message;
         let with = |content: &str| message::Model { content: Some(content.into()), ..base.clone() };
+        let incoming = |content: &str| message::Model { message_type: MessageType::Incoming, ..with(content) };
         let capabilities = Capabilities { content_limit: 100, ..api::capabilities() };
         for (message, sizes, can_reply, part) in [
             (with("hi"), vec![], true, None),
@@ -468,6 +473,8 @@ pub(super) mod tests {
             (message::Model { private: true, ..with(&"x".repeat(101)) }, vec![], true, None),
             (with(&"x".repeat(CONTENT_LIMIT + 1)), vec![], true, Some("too long")),
             (with("hi"), vec![1; ATTACHMENTS_LIMIT + 1], true, Some("at most 15")),
+            (incoming("hi"), vec![1; ATTACHMENTS_LIMIT + 1], true, None),
+            (incoming("hi"), vec![1; INCOMING_ATTACHMENTS_LIMIT + 1], true, Some("at most 500")),
             (with("hi"), vec![i64::MAX], true, Some("40 MB")),
             (with("hi"), vec![], false, Some("agent_reply_time_window")),
             (message::Model { private: true, ..with("hi") }, vec![], false, None),

@@ -1,6 +1,6 @@
 //! Stands between the daemon and the IMAP server, so that a connection can be cut at a certain command.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,6 +20,8 @@ struct Orders {
     left: AtomicUsize,
     /// How often it was.
     done: AtomicUsize,
+    /// Whether the command is kept from the server while the connection stays.
+    holds: AtomicBool,
 }
 
 impl Gate {
@@ -42,7 +44,13 @@ impl Gate {
         self.orders.left.store(times, Ordering::SeqCst);
     }
 
-    /// How often it has cut so far.
+    /// Keeps this command from the server once, so that the daemon waits for an answer.
+    pub fn hold(&self, command: &str) {
+        self.orders.holds.store(true, Ordering::SeqCst);
+        self.cut_before(command, 1);
+    }
+
+    /// How often it has cut, or held, so far.
     pub fn cuts(&self) -> usize {
         self.orders.done.load(Ordering::SeqCst)
     }
@@ -70,6 +78,9 @@ async fn pass(client: TcpStream, server: u16, orders: Arc<Orders>) -> Option<()>
             line = lines.next_line() => {
                 let line = line.ok()??;
                 if orders.cuts(&line) {
+                    if orders.holds.load(Ordering::SeqCst) {
+                        continue;
+                    }
                     return None;
                 }
                 match line.strip_suffix(" STARTTLS") {

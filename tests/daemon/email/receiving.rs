@@ -1,7 +1,10 @@
 //! What becomes of a mail that comes in: which conversation it belongs to, what of it is shown, and what never is.
 
-use super::{Desk, header, mail};
+use super::{Desk, header, mail, merged};
 use crate::harness::{SOON, eventually};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::path::Path;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -226,4 +229,125 @@ async fn a_mail_that_cannot_be_read_is_set_aside() {
     desk.wait_for_received(vec!["readable".into(), "later".into()]).await;
     assert_eq!(desk.health().await.id("/parked"), 1, "it is not read again");
     eventually(SOON, async || desk.servers.mails("support").iter().map(|mail| mail.seen).eq([false, true, true]).then_some(())).await;
+}
+
+/// A mail with so many small pictures.
+fn album(id: &str, count: usize) -> Vec<u8> {
+    let part = |number: usize| {
+        let picture = STANDARD.encode([b"\x89PNG\r\n\x1a\n".as_slice(), &number.to_be_bytes()].concat());
+        format!("--mix\nContent-Type: image/png; name=\"{number}.png\"\nContent-Transfer-Encoding: base64\n\n{picture}\n")
+    };
+    let parts: String = (0..count).map(part).collect();
+    let headers = "Subject: Album\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=mix\n";
+    mail("bob@support.test", id, headers, &format!("--mix\nContent-Type: text/plain\n\n{count} pictures\n{parts}--mix--"))
+}
+
+/// How many files the daemon keeps.
+fn stored_files(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| if entry.path().is_dir() { stored_files(&entry.path()) } else { 1 }).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_file_of_a_mail_comes_in_and_is_stored_once() {
+    let Some(mut desk) = Desk::open().await else { return };
+    let folder = desk.daemon.site().data_dir().join("files");
+    let before = stored_files(&folder);
+    desk.servers.deliver("support", &album("forty@bob.test", 40));
+    desk.servers.deliver("support", &mail("bob@support.test", "after@bob.test", "Subject: after\n", "after"));
+    desk.wait_for_received(vec!["40 pictures".into(), "after".into()]).await;
+    let message = desk.messages(1).await.remove(0);
+    assert_eq!(message["attachments"].as_array().map(Vec::len), Some(40), "fifteen are the limit of what agents write");
+    let names: Vec<&str> = message["attachments"].as_array().unwrap().iter().map(|one| one["data_url"].as_str().unwrap()).collect();
+    assert!((0..40).all(|number| names.iter().any(|name| name.ends_with(&format!("/{number}.png")))), "{names:?}");
+    assert_eq!(stored_files(&folder) - before, 40);
+    let health = desk.health().await;
+    assert_eq!((health.id("/parked"), health.id("/session"), health.str("/state")), (0, 1, "connected"));
+
+    // The mailbox is numbered anew: all mails of the week come again, and their files are not stored again.
+    desk.servers_mut().change_uid_validity("support");
+    desk.servers.deliver("support", &mail("bob@support.test", "last@bob.test", "Subject: last\n", "last"));
+    desk.wait_for_received(vec!["40 pictures".into(), "after".into(), "last".into()]).await;
+    assert_eq!(stored_files(&folder) - before, 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_the_rules_refuse_is_set_aside_whole_and_holds_up_nothing() {
+    let Some(desk) = Desk::open().await else { return };
+    let folder = desk.daemon.site().data_dir().join("files");
+    let before = stored_files(&folder);
+    desk.servers.deliver("support", &album("many@bob.test", 501));
+    desk.servers.deliver("support", &mail("bob@support.test", "after@bob.test", "Subject: after\n", "after"));
+    desk.wait_for_received(vec!["after".into()]).await;
+    let health = desk.health().await;
+    assert_eq!((health.id("/parked"), health.id("/session"), health.str("/state")), (1, 1, "connected"), "{}", health.text);
+    // The mail itself, and none of its pictures.
+    eventually(SOON, async || (stored_files(&folder) - before == 1).then_some(())).await;
+    eventually(SOON, async || desk.servers.mails("support").iter().map(|mail| mail.seen).eq([false, true]).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_in_the_inboxs_name_is_a_customers_and_a_copy_of_ours_is_none() {
+    let Some(mut desk) = Desk::open().await else { return };
+    let form = "Reply-To: Bob Builder <bob@support.test>\nSubject: Contact form\n";
+    desk.servers.deliver("support", &mail("Shop <support@support.test>", "form@shop.test", form, "I want tea"));
+    desk.wait_for_received(vec!["I want tea".into()]).await;
+    let sender = desk.get("/conversations/1").await.at("/meta/sender").clone();
+    assert_eq!((&sender["name"], &sender["email"]), (&json!("Bob Builder"), &json!("bob@support.test")));
+    let reply = desk.reply(1, "Here it is").await.id("/id");
+    let sent = desk.mails("bob", 1).remove(0).raw;
+    assert_eq!(header(&sent, "In-Reply-To").as_deref(), Some("<form@shop.test>"));
+    desk.message(1, reply, |message| message["source_id"].is_string()).await;
+
+    // The copy that a server or a rule of the mailbox puts there, and one that is faster than the news that the mail is sent.
+    let id = header(&sent, "Message-ID").unwrap();
+    let copy = |id: &str| mail("support@support.test", id.trim_matches(['<', '>']), "Subject: Re: Contact form\n", "Here it is");
+    desk.servers.deliver("support", &copy(&id));
+    desk.servers_mut().stop_smtp();
+    let second = desk.reply(1, "And another").await.id("/id");
+    desk.servers.deliver("support", &copy(&id.replace(&format!("/{reply}@"), &format!("/{second}@"))));
+    // Without somebody to answer it is shown all the same.
+    desk.servers.deliver("support", &mail("support@support.test", "note@shop.test", "Subject: Printed\n", "Order 17, Ann, ann@shop.test"));
+    desk.wait_for_received(vec!["I want tea".into(), "Order 17, Ann, ann@shop.test".into()]).await;
+    assert_eq!(desk.messages(1).await.len(), 3, "what was sent is there once");
+    assert_eq!(desk.get("/conversations/2").await.str("/meta/sender/email"), "support@support.test");
+    assert_eq!(desk.health().await.id("/parked"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_mail_refers_to_is_looked_for_in_its_own_inbox() {
+    let Some(desk) = Desk::open().await else { return };
+    let channel = merged(desk.channel(), json!({ "email": "sales@support.test", "imap_login": "sales", "smtp_login": "sales" }));
+    desk.client.post(desk.client.a("/inboxes"), json!({ "name": "Sales", "channel": channel })).await.expect(200);
+    desk.servers.deliver("support", &mail("bob@support.test", "one@bob.test", "Subject: one\n", "to support"));
+    desk.wait_for_received(vec!["to support".into()]).await;
+    let uuid = desk.get("/conversations/1").await.str("/uuid").to_owned();
+    let headers = format!("In-Reply-To: <one@bob.test>\nReferences: <conversation/{uuid}/messages/1@support.test>\nTo: reply+{uuid}@support.test\n");
+    desk.servers.deliver("sales", &mail("bob@support.test", "two@bob.test", &headers, "to sales"));
+    desk.wait_for_received(vec!["to support".into(), "to sales".into()]).await;
+    let inboxes: Vec<Value> = desk.conversations().await.iter().map(|conversation| conversation["inbox_id"].clone()).collect();
+    assert_eq!(inboxes, [json!(desk.inbox), json!(desk.inbox + 1)], "a conversation in each");
+    // The same mail in the other inbox is no repeat.
+    desk.servers.deliver("sales", &mail("bob@support.test", "one@bob.test", "Subject: one\n", "to both"));
+    desk.wait_for_received(vec!["to support".into(), "to sales".into(), "to both".into()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outlooks_thread_index_finds_the_conversation_where_references_are_lost() {
+    let Some(desk) = Desk::open().await else { return };
+    let index = |root: u8, answers: &[u8]| format!("Thread-Index: {}\nSubject: Tea\n", STANDARD.encode([&[root; 22], answers].concat()));
+    for (id, headers, text) in [
+        ("one@bob.test", index(1, &[]), "first"),
+        ("two@bob.test", index(1, &[1, 2, 3, 4, 5]), "second"),
+        ("three@bob.test", index(2, &[]), "other"),
+    ] {
+        desk.servers.deliver("support", &mail("bob@support.test", id, &headers, text));
+        let received = desk.wait_for_messages(if text == "other" { 2 } else { 1 }, if text == "second" { 2 } else { 1 }).await;
+        assert_eq!(received.last().unwrap()["content"], json!(text));
+    }
+    // The answer stays in the thread.
+    desk.reply(1, "Here").await;
+    let sent = desk.mails("bob", 1).remove(0).raw;
+    let sent = STANDARD.decode(header(&sent, "Thread-Index").unwrap()).unwrap();
+    assert_eq!((sent.len(), &sent[..27]), (32, [[1; 22].as_slice(), &[1, 2, 3, 4, 5]].concat().as_slice()));
 }

@@ -176,3 +176,48 @@ async fn a_transcript_goes_out_over_the_relay_once_without_notes() {
     let refused = desk.client.post(format!("{path}/transcript"), json!({ "email": "nobody" })).await.expect(422);
     assert_eq!(refused.at("/attributes"), &json!(["email"]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_go_where_the_customer_wants_them() {
+    let Some(desk) = Desk::open().await else { return };
+    let conversation = written_by(&desk, "bob", "Reply-To: Bob at home <home@support.test>\n").await;
+    desk.reply(conversation, "to your home").await;
+    let raw = desk.mails("home", 1).remove(0).raw;
+    assert!(raw.contains("to your home") && header(&raw, "To").unwrap().ends_with("home@support.test"), "{raw}");
+    let sender = desk.get(&format!("/conversations/{conversation}")).await.at("/meta/sender").clone();
+    assert_eq!(sender["email"], "bob@support.test", "the contact is who wrote");
+
+    let list = written_by(&desk, "carol", "Reply-To: talk@support.test\nList-Id: Talk <talk.support.test>\n").await;
+    desk.reply(list, "to you alone").await;
+    assert!(desk.mails("carol", 1)[0].raw.contains("to you alone"));
+    assert_eq!((desk.servers.mails("bob").len(), desk.servers.mails("talk").len()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inbox_that_cannot_send_receives() {
+    let Some(servers) = Desk::servers() else { return };
+    let greeting = json!({ "greeting_enabled": true, "greeting_message": "We have your mail" });
+    let desk = Desk::with(servers, Daemon::builder(), json!({ "smtp_enabled": false, "smtp_address": "" }), greeting).await;
+    let first = written_by(&desk, "bob", "").await;
+    let greeting = desk.wait_for_messages(first, 2).await.remove(1)["id"].as_i64().unwrap();
+    let reply = desk.reply(first, "the answer").await.id("/id");
+    for message in [greeting, reply] {
+        let failed = desk.message(first, message, |message| message["status"] == "failed").await;
+        let error = failed["content_attributes"]["external_error"].as_str().unwrap();
+        assert!(error.starts_with("no SMTP server is set: set smtp_enabled and smtp_address of the inbox"), "{error}");
+    }
+    written_by(&desk, "carol", "").await;
+    let health = desk.health().await;
+    assert_eq!((health.str("/state"), health.id("/session"), health.id("/backlog/count")), ("connected", 1, 0), "{}", health.text);
+
+    // With a server the message can be tried again, over TLS from the first byte.
+    let smtp = json!({
+        "smtp_enabled": true, "smtp_address": "localhost", "smtp_port": desk.servers.smtps_port, "smtp_enable_ssl_tls": true,
+        "smtp_enable_starttls_auto": false,
+    });
+    desk.change_channel(smtp).await;
+    let retry = desk.client.a(&format!("/conversations/{first}/messages/{reply}/retry"));
+    desk.client.post(retry, json!({})).await.expect(200);
+    let raw = desk.mails("bob", 1).remove(0).raw;
+    assert!(raw.contains("the answer") && raw.contains("with esmtpsa "), "{raw}");
+}

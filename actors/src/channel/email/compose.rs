@@ -2,9 +2,11 @@
 //!
 //! Nothing a person wrote can add a header: names and subjects lose their control characters here, addresses are parsed, and
 //! the mail library encodes the rest.
-use super::parse::HASH_PREFIX;
+use super::parse::{HASH_PREFIX, THREAD_ROOT_LENGTH};
 use super::{Settings, html};
-use crate::message::Outbound;
+use crate::message::{Answered, Outbound};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use lettre::address::Envelope;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Body, Mailbox, MultiPart, SinglePart};
@@ -15,6 +17,8 @@ use std::time::SystemTime;
 
 /// The most ids that References carries; the first one always stays.
 const REFERENCES_LIMIT: usize = 20;
+/// The most bytes of an answered mail's Thread-Index that are kept: of 20 answers.
+const THREAD_INDEX_LIMIT: usize = THREAD_ROOT_LENGTH + 20 * 5;
 /// The most bytes that all files of a mail may have together.
 const FILES_LIMIT: usize = 25 << 20;
 
@@ -50,7 +54,10 @@ pub fn compose(settings: &Settings, relay_sender: Option<&str>, message: &Outbou
     if relay_sender.is_some() {
         builder = builder.reply_to(Mailbox::new(None, address("the inbox's address", &settings.email)?));
     }
-    let (to, cc, bcc) = recipients(message)?;
+    if let Some(index) = thread_index(message) {
+        builder = builder.raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Thread-Index"), index));
+    }
+    let (to, cc, bcc) = recipients(settings, message)?;
     builder = to.into_iter().fold(builder, |builder, mailbox| builder.to(mailbox));
     builder = cc.into_iter().fold(builder, |builder, mailbox| builder.cc(mailbox));
     builder = bcc.into_iter().fold(builder, |builder, mailbox| builder.bcc(mailbox));
@@ -105,6 +112,22 @@ fn ancestors(message: &Outbound, domain: &str) -> (String, Vec<String>) {
     (answered.provider_id.clone(), references)
 }
 
+/// Outlook and Exchange keep a thread together by it, where they lose the references: what the answered mail has, and five bytes
+/// more for the answer.
+fn thread_index(message: &Outbound) -> Option<String> {
+    let answered = email(message.answers.as_ref()?)?.get("headers")?.get("thread-index")?.as_str()?;
+    let mut index = STANDARD.decode(answered).ok().filter(|bytes| bytes.len() >= THREAD_ROOT_LENGTH)?;
+    index.truncate(THREAD_INDEX_LIMIT);
+    // Outlook puts a time there: only that it differs from the next answer's counts.
+    index.extend(message.message_id.to_be_bytes().iter().skip(3));
+    Some(STANDARD.encode(index))
+}
+
+/// The `email` among the attributes of an answered message.
+fn email(answered: &Answered) -> Option<&Value> {
+    answered.content_attributes.get("email")
+}
+
 /// An answer has `Re:` once, whatever was there before; a mail that opens a conversation has none.
 fn subject(message: &Outbound) -> String {
     let known = message.conversation.additional_attributes.get("mail_subject").and_then(Value::as_str);
@@ -139,7 +162,7 @@ fn sender(settings: &Settings, relay_sender: Option<&str>, message: &Outbound) -
 type Recipients = (Vec<Mailbox>, Vec<Mailbox>, Vec<Mailbox>);
 
 /// To, Cc and Bcc; nobody twice.
-fn recipients(message: &Outbound) -> Result<Recipients, String> {
+fn recipients(settings: &Settings, message: &Outbound) -> Result<Recipients, String> {
     let mut seen: Vec<String> = Vec::new();
     let mut parse = |list: Vec<String>, name: Option<String>, what: &str| -> Result<Vec<Mailbox>, String> {
         let mut mailboxes = Vec::new();
@@ -155,16 +178,33 @@ fn recipients(message: &Outbound) -> Result<Recipients, String> {
     };
     let attributes = &message.content_attributes;
     let chosen = list(attributes, "to_emails");
-    let to = if chosen.is_empty() {
+    let wanted = reply_to(settings, message);
+    let to = if !chosen.is_empty() {
+        parse(chosen, None, "to_emails")?
+    } else if !wanted.is_empty() {
+        parse(wanted, None, "the address to which the contact wants answers")?
+    } else {
         let contact = message.contact_email.clone().filter(|email| !email.is_empty()).unwrap_or_else(|| message.source_id.clone());
         let name = Some(one_line(&message.contact_name)).filter(|name| !name.is_empty() && !name.contains('@'));
         parse(vec![contact], name, "the contact's address")?
-    } else {
-        parse(chosen, None, "to_emails")?
     };
     let cc = parse(list(attributes, "cc_emails"), None, "cc_emails")?;
     let bcc = parse(list(attributes, "bcc_emails"), None, "bcc_emails")?;
     Ok((to, cc, bcc))
+}
+
+/// Where the contact's last mail wants its answers. Not where somebody else in the conversation wants them, not where an agent
+/// has given the contact another address since, and not back into the inbox.
+fn reply_to(settings: &Settings, message: &Outbound) -> Vec<String> {
+    let Some(email) = message.answers.as_ref().and_then(email) else { return Vec::new() };
+    let texts = |name: &str| email.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let is_of_contact = texts("from").any(|from| from.eq_ignore_ascii_case(&message.source_id));
+    let is_corrected = message.contact_email.as_deref().is_some_and(|email| !email.eq_ignore_ascii_case(&message.source_id));
+    if !is_of_contact || is_corrected {
+        return Vec::new();
+    }
+    let usable = |text: &&str| text.parse::<Address>().is_ok() && !text.eq_ignore_ascii_case(&settings.email);
+    texts("reply_to").filter(usable).map(str::to_owned).collect()
 }
 
 /// A list of texts, or one text with commas.

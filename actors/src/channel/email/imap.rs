@@ -4,23 +4,27 @@
 //! nothing: people and other programs read the mailbox too. Without a cursor (the first session ever) the mails of the last two
 //! days are delivered, so that connecting a mailbox neither floods the inbox with years of mail nor loses what came in while it
 //! was being set up. When UIDVALIDITY has changed the cursor means nothing: the last seven days are delivered again, and the
-//! Message-ID tells which of them are known.
+//! Message-ID tells which of them are known. Until such a scan is through, the cursor says what it looks for, so that a session
+//! that breaks in it neither starts over nor takes the whole mailbox for new.
 //!
 //! A mail is fetched without being marked, delivered, and only then marked as seen and passed by the cursor; whatever breaks
-//! in between, it is fetched again. One that cannot be read, or that breaks the session five times, is parked and passed.
+//! in between, it is fetched again. One that cannot be read, that is refused for good, or that cannot be fetched or stored again
+//! and again, is parked and passed.
 mod answers;
 mod sign_in;
 
 use super::EmailChannel;
-use super::parse::{self, Parsed};
+use super::parse;
 use super::stream::{Guarded, PATIENCE};
 use crate::channel::{ChannelError, Inlet, SessionStatus};
+use crate::message::Inbound;
 use answers::{broken, closed, printable, receive, received, silent, verb};
 use async_imap::Session;
 use async_imap::imap_proto::{AttributeValue, MailboxDatum, Response, ResponseCode, Status};
 use bytes::Bytes;
-use chrono::{Days, Utc};
+use chrono::{Days, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
+use std::sync::MutexGuard;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -36,22 +40,45 @@ const IDLE_TIME: Duration = Duration::from_secs(300);
 const POLL_TIME: Duration = Duration::from_secs(60);
 /// How long parsing one mail may take.
 const PARSE_TIME: Duration = Duration::from_secs(30);
-/// After so many broken attempts to fetch one mail it is parked.
+/// After so many broken attempts to fetch one mail it is parked, and after so many to mark it, it stays unmarked.
 const ATTEMPTS: u32 = 5;
+/// After so many attempts to store one mail it is parked: with the pauses between, the database had half an hour to recover.
+const STORING_ATTEMPTS: u32 = 12;
 
 /// How far a mailbox was read.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Cursor {
     uidvalidity: u32,
     uid: u32,
+    /// Set until the mails of some days were delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scan: Option<Scan>,
 }
 
-/// How often fetching a mail was begun and not finished; outlives sessions.
-#[derive(Clone, Copy, Debug, Default)]
+/// The mails that came on a day or later and were in the mailbox when the scan began.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Scan {
+    since: NaiveDate,
+    until: u32,
+}
+
+/// What can break again and again about one mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Fetch,
+    Store,
+    Mark,
+}
+
+/// The mail at which the last session broke, how often, and why; outlives sessions.
+#[derive(Clone, Debug, Default)]
 pub struct Unfinished {
     uidvalidity: u32,
     uid: u32,
-    attempts: u32,
+    fetches: u32,
+    stores: u32,
+    marks: u32,
+    reason: String,
 }
 
 /// Runs one session; returns only with an error.
@@ -61,23 +88,19 @@ pub struct Unfinished {
 pub async fn run(channel: &EmailChannel, inlet: &Inlet) -> Result<(), ChannelError> {
     let mut mailbox = Mailbox::open(channel).await?;
     inlet.status(SessionStatus::Connected);
-    let (mut cursor, mut waiting, newest) = mailbox.start(inlet).await?;
+    let mut cursor = mailbox.start(inlet).await?;
     loop {
-        for uid in waiting {
+        for uid in mailbox.waiting(&cursor).await? {
             mailbox.take(uid, inlet).await?;
             cursor.uid = cursor.uid.max(uid);
             inlet.save_cursor(serde_json::json!(cursor)).await?;
         }
-        if cursor.uid < newest {
-            cursor.uid = newest;
+        if let Some(scan) = cursor.scan.take() {
+            cursor.uid = cursor.uid.max(scan.until);
             inlet.save_cursor(serde_json::json!(cursor)).await?;
-        }
-        if !mailbox.has_news {
+        } else if !mailbox.has_news {
             mailbox.wait().await?;
         }
-        waiting = mailbox.search(&format!("UID {}:*", cursor.uid.saturating_add(1))).await?;
-        // The range n:* always holds the newest mail, even when its UID is below n.
-        waiting.retain(|uid| *uid > cursor.uid);
     }
 }
 
@@ -119,60 +142,87 @@ impl<'a> Mailbox<'a> {
         Ok(Mailbox { uidvalidity, uidnext, has_idle, ..mailbox })
     }
 
-    /// Where the cursor is, which mails are to be delivered first, and up to which UID nothing else is.
-    async fn start(&mut self, inlet: &Inlet) -> Result<(Cursor, Vec<u32>, u32), ChannelError> {
+    /// Where the cursor is. One that begins is saved at once, even in an empty mailbox: what comes while the daemon is away is
+    /// new, however long that is.
+    async fn start(&mut self, inlet: &Inlet) -> Result<Cursor, ChannelError> {
         let known = inlet.cursor().await?.and_then(|cursor| serde_json::from_value::<Cursor>(cursor).ok());
         let days = match known {
-            Some(cursor) if cursor.uidvalidity == self.uidvalidity => {
-                self.has_news = true;
-                return Ok((cursor, Vec::new(), 0));
-            }
+            Some(cursor) if cursor.uidvalidity == self.uidvalidity => return Ok(cursor),
             Some(_) => 7,
             None => 2,
         };
-        let since = Utc::now().checked_sub_days(Days::new(days)).unwrap_or_default().format("%-d-%b-%Y");
-        let waiting = self.search(&format!("SINCE {since}")).await?;
-        let newest = match self.uidnext {
+        let since = Utc::now().date_naive().checked_sub_days(Days::new(days)).unwrap_or_default();
+        let until = match self.uidnext {
             Some(next) => next.saturating_sub(1),
             None => self.search("UID *").await?.into_iter().max().unwrap_or(0),
         };
-        // The cursor follows mail by mail, so that a session that breaks in the middle goes on from there.
-        self.has_news = true;
-        Ok((Cursor { uidvalidity: self.uidvalidity, uid: 0 }, waiting, newest))
+        let cursor = Cursor { uidvalidity: self.uidvalidity, uid: 0, scan: Some(Scan { since, until }) };
+        inlet.save_cursor(serde_json::json!(cursor)).await?;
+        Ok(cursor)
+    }
+
+    /// The mails behind the cursor that are to be delivered.
+    async fn waiting(&mut self, cursor: &Cursor) -> Result<Vec<u32>, ChannelError> {
+        let next = cursor.uid.saturating_add(1);
+        let mut waiting = match cursor.scan {
+            Some(Scan { until, .. }) if until < next => Vec::new(),
+            Some(Scan { since, until }) => self.search(&format!("UID {next}:{until} SINCE {}", since.format("%-d-%b-%Y"))).await?,
+            None => {
+                self.has_news = false;
+                self.search(&format!("UID {next}:*")).await?
+            }
+        };
+        // The range n:* always holds the newest mail, even when its UID is below n.
+        let until = cursor.scan.map_or(u32::MAX, |scan| scan.until);
+        waiting.retain(|uid| (next..=until).contains(uid));
+        Ok(waiting)
     }
 
     /// Fetches, delivers and marks one mail.
     async fn take(&mut self, uid: u32, inlet: &Inlet) -> Result<(), ChannelError> {
         let key = format!("imap:{}:{uid}", self.uidvalidity);
-        if self.begin(uid) > ATTEMPTS {
+        if self.attempt(uid, Step::Fetch) > ATTEMPTS {
+            let cause = self.unfinished().reason.clone();
+            let reason = format!("fetching this mail failed {ATTEMPTS} times, at last because {cause}; it is still in the mailbox");
+            inlet.park(&key, &reason, Bytes::new()).await?;
             self.finish();
-            return inlet
-                .park(&key, &format!("fetching this mail failed {ATTEMPTS} times; it is still in the mailbox"), Bytes::new())
-                .await;
+            return Ok(());
         }
-        let Some((raw, size)) = self.fetch(uid).await? else {
+        let Some((raw, size)) = self.fetch(uid).await.map_err(|error| self.noted(error))? else {
             self.finish();
             return Ok(());
         };
-        self.finish();
         let own_address = self.channel.settings.email.clone();
-        let too_large = size.filter(|size| *size > MAIL_LIMIT);
-        let parsed = match read(raw.clone(), own_address, too_large).await {
-            Ok(parsed) => parsed,
-            Err(reason) => return inlet.park(&key, &reason, raw).await,
-        };
-        match parsed {
-            Parsed::Echo => Ok(()),
-            Parsed::Inbound(inbound) => {
-                inlet.deliver(*inbound).await?;
-                // What was not read whole stays unread, for a person to open it in the mailbox.
-                if too_large.is_some() { Ok(()) } else { self.mark_seen(uid).await }
+        let too_large = Some(size).filter(|size| *size > MAIL_LIMIT);
+        let stored = match read(raw.clone(), own_address, too_large).await {
+            Err(reason) => Err(reason),
+            Ok(inbound) => {
+                let attempts = self.attempt(uid, Step::Store);
+                match inlet.deliver(inbound).await {
+                    Ok(()) => Ok(()),
+                    Err(ChannelError::Rejected(reason)) => Err(reason),
+                    Err(error) if attempts >= STORING_ATTEMPTS => {
+                        Err(format!("storing this mail failed {attempts} times, at last because {error}"))
+                    }
+                    Err(error) => return Err(error),
+                }
             }
+        };
+        if let Err(reason) = stored {
+            inlet.park(&key, &reason, raw).await?;
+            self.finish();
+            return Ok(());
         }
+        // What was not read whole stays unread, for a person to open it in the mailbox.
+        if too_large.is_none() && self.attempt(uid, Step::Mark) <= ATTEMPTS {
+            self.mark_seen(uid).await?;
+        }
+        self.finish();
+        Ok(())
     }
 
-    /// The mail, or its head where the mail is too large; `None` when it is gone.
-    async fn fetch(&mut self, uid: u32) -> Result<Option<(Bytes, Option<u32>)>, ChannelError> {
+    /// The mail, or its head where the mail is too large, and its size; `None` when it is gone.
+    async fn fetch(&mut self, uid: u32) -> Result<Option<(Bytes, u32)>, ChannelError> {
         let mut size = None;
         let see = |response: &Response<'_>| {
             if let Response::Fetch(_, attributes) = response
@@ -185,7 +235,7 @@ impl<'a> Mailbox<'a> {
             }
         };
         self.command(&format!("UID FETCH {uid} (UID RFC822.SIZE)"), PATIENCE, ANSWER_LIMIT, see).await?;
-        let Some(size) = size else { return Ok(None) };
+        let Some(size) = size else { return self.gone(uid, "size").await };
         let section = if size > MAIL_LIMIT { "HEADER" } else { "" };
         let mut raw = None;
         let see = |response: &Response<'_>| {
@@ -202,7 +252,18 @@ impl<'a> Mailbox<'a> {
         // Some servers are wrong about the size by the bytes of line ends.
         let allowance = if section.is_empty() { usize::try_from(size).unwrap_or(0) / 8 * 9 + ANSWER_LIMIT } else { ANSWER_LIMIT };
         self.command(&format!("UID FETCH {uid} (UID BODY.PEEK[{section}])"), MAIL_PATIENCE, allowance, see).await?;
-        Ok(raw.map(|raw| (raw, Some(size))))
+        match raw {
+            Some(raw) => Ok(Some((raw, size))),
+            None => self.gone(uid, "body").await,
+        }
+    }
+
+    /// Makes sure that a mail is gone of which the server did not tell something: passed by mistake, it would be lost.
+    async fn gone<T>(&mut self, uid: u32, what: &str) -> Result<Option<T>, ChannelError> {
+        if self.search(&format!("UID {uid}")).await?.contains(&uid) {
+            return Err(ChannelError::temporary(format!("the mail server tells no {what} of the mail with UID {uid}")));
+        }
+        Ok(None)
     }
 
     /// A mailbox that is read-only refuses; the cursor alone keeps the mail from coming again.
@@ -217,7 +278,6 @@ impl<'a> Mailbox<'a> {
     }
 
     async fn search(&mut self, criteria: &str) -> Result<Vec<u32>, ChannelError> {
-        self.has_news = false;
         let mut found = Vec::new();
         let see = |response: &Response<'_>| {
             if let Response::MailboxData(MailboxDatum::Search(uids)) = response {
@@ -323,22 +383,42 @@ impl<'a> Mailbox<'a> {
         }
     }
 
-    /// Counts an attempt at a mail; returns which one it is.
-    fn begin(&self, uid: u32) -> u32 {
-        let mut unfinished = self.channel.unfinished.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let is_same = unfinished.uid == uid && unfinished.uidvalidity == self.uidvalidity;
-        let attempts = if is_same { unfinished.attempts.saturating_add(1) } else { 1 };
-        *unfinished = Unfinished { uidvalidity: self.uidvalidity, uid, attempts };
-        attempts
+    /// Counts an attempt at a mail; returns which one it is. To be at a step means that the one before has succeeded.
+    fn attempt(&self, uid: u32, step: Step) -> u32 {
+        let mut unfinished = self.unfinished();
+        if unfinished.uid != uid || unfinished.uidvalidity != self.uidvalidity {
+            *unfinished = Unfinished { uidvalidity: self.uidvalidity, uid, ..Unfinished::default() };
+        }
+        let Unfinished { fetches, stores, marks, .. } = &mut *unfinished;
+        let (attempts, before) = match step {
+            Step::Fetch => (fetches, None),
+            Step::Store => (stores, Some(fetches)),
+            Step::Mark => (marks, Some(stores)),
+        };
+        if let Some(before) = before {
+            *before = 0;
+        }
+        *attempts = attempts.saturating_add(1);
+        *attempts
+    }
+
+    /// Remembers why a mail could not be fetched.
+    fn noted(&self, error: ChannelError) -> ChannelError {
+        self.unfinished().reason = error.to_string();
+        error
     }
 
     fn finish(&self) {
-        *self.channel.unfinished.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Unfinished::default();
+        *self.unfinished() = Unfinished::default();
+    }
+
+    fn unfinished(&self) -> MutexGuard<'_, Unfinished> {
+        self.channel.unfinished.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 /// Parses on a thread of its own, so that neither time nor a panic hurts the session.
-async fn read(raw: Bytes, own_address: String, too_large: Option<u32>) -> Result<Parsed, String> {
+async fn read(raw: Bytes, own_address: String, too_large: Option<u32>) -> Result<Inbound, String> {
     let task = tokio::task::spawn_blocking(move || parse::parse(&raw, &own_address, too_large, Utc::now()));
     match timeout(PARSE_TIME, task).await {
         Ok(Ok(parsed)) => parsed,

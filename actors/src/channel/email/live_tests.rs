@@ -68,20 +68,20 @@ async fn mail_comes_in_once_and_is_marked() {
     let (channel, desk) = (trusting(settings(&servers), &servers), Arc::new(Desk::default()));
     servers.deliver("support", &mail("a@x"));
     servers.deliver("support", b"Subject: nobody\n\nno sender\n");
-    servers.deliver("support", b"From: support@support.test\nMessage-ID: <echo@x>\n\nour own\n");
+    servers.deliver("support", b"From: support@support.test\nMessage-ID: <form@x>\n\nsent in our name\n");
     servers.deliver("support", &mail("b@x"));
     let session = start(&channel, &desk);
     desk.wait_for("the mails that were there", |desk| desk.uid() == Some(4)).await;
-    assert_eq!(desk.ids(), ["a@x", "b@x"]);
+    assert_eq!(desk.ids(), ["a@x", "form@x", "b@x"]);
     assert!(desk.connected.load(Ordering::SeqCst));
     let parked: Vec<String> = desk.parked.lock().unwrap().iter().map(|(_, reason)| reason.clone()).collect();
     assert_eq!(parked, ["this mail has no sender address"]);
     let seen: Vec<bool> = servers.mails("support").iter().map(|mail| mail.seen).collect();
-    assert_eq!(seen.iter().filter(|seen| **seen).count(), 2, "what was delivered is marked, what was parked or skipped is not");
+    assert_eq!(seen, [true, false, true, true], "what was delivered is marked, what was parked is not");
 
     let begun = std::time::Instant::now();
     servers.deliver("support", &mail("c@x"));
-    desk.wait_for("a mail that is announced", |desk| desk.ids().len() == 3).await;
+    desk.wait_for("a mail that is announced", |desk| desk.ids().len() == 4).await;
     assert!(begun.elapsed().as_secs() < 20, "announced by IDLE, not found by polling: {:?}", begun.elapsed());
     desk.wait_for("the cursor", |desk| desk.uid() == Some(5)).await;
     stop(session).await;
@@ -89,7 +89,7 @@ async fn mail_comes_in_once_and_is_marked() {
     servers.deliver("support", &mail("d@x"));
     let session = start(&channel, &desk);
     desk.wait_for("a mail that came meanwhile", |desk| desk.uid() == Some(6)).await;
-    assert_eq!(desk.ids(), ["a@x", "b@x", "c@x", "d@x"]);
+    assert_eq!(desk.ids(), ["a@x", "form@x", "b@x", "c@x", "d@x"]);
     stop(session).await;
 }
 
@@ -284,7 +284,24 @@ async fn refusals_say_who_is_to_act() {
     let error = send(Settings { smtp_port: servers.lmtp_port, ..fine.clone() }, outbound("bob@support.test")).await;
     assert!(matches!(&error, ChannelError::Temporary { .. }), "not SMTP at all: {error:?}");
     let error = send(Settings { smtp_enabled: false, ..fine }, outbound("bob@support.test")).await;
-    assert!(matches!(&error, ChannelError::NeedsAttention(reason) if reason.starts_with("no SMTP server is set")), "{error:?}");
+    assert!(matches!(&error, ChannelError::Rejected(reason) if reason.starts_with("no SMTP server is set")), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_speaks_tls_from_the_first_byte_takes_mail() {
+    let Some(servers) = MailServers::start() else { return };
+    let tls = Settings { smtp_port: servers.smtps_port, smtp_enable_ssl_tls: true, smtp_enable_starttls_auto: false, ..settings(&servers) };
+    channel(tls.clone(), None).send(&outbound("bob@support.test")).await.unwrap();
+    let arrived = servers.wait_for("bob", |mails| !mails.is_empty()).remove(0).raw;
+    assert!(arrived.contains("with esmtpsa "), "encrypted and signed in: {arrived}");
+
+    let checked = Settings { smtp_openssl_verify_mode: "peer".into(), ..tls.clone() };
+    let error = channel(checked, None).send(&outbound("bob@support.test")).await.unwrap_err();
+    assert!(matches!(&error, ChannelError::Temporary { cause, .. } if cause.contains("cannot connect")), "nobody vouches for it: {error:?}");
+    let elsewhere = Settings { smtp_port: servers.smtp_port, ..tls };
+    let error = channel(elsewhere, None).send(&outbound("bob@support.test")).await.unwrap_err();
+    assert!(matches!(&error, ChannelError::Temporary { cause, .. } if cause.contains("cannot connect")), "no TLS there: {error:?}");
+    assert_eq!(servers.mails("bob").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

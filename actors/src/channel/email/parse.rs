@@ -6,7 +6,10 @@ use super::html::{self, InlineImages};
 use super::quote::{self, Split};
 use super::screen;
 use crate::channel::email::capabilities;
-use crate::message::{Inbound, InboundAttachment, Profile, Reference, Thread};
+use crate::message::{Inbound, InboundAttachment, OwnMessage, Profile, Reference, Thread};
+use crate::wire::set;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use mail_parser::{Address, Encoding, HeaderName, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders, PartType};
@@ -15,42 +18,45 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
-/// What a mail is to the inbox.
-#[derive(Debug)]
-pub enum Parsed {
-    /// Something to deliver.
-    Inbound(Box<Inbound>),
-    /// Mail that this inbox sent itself, such as a copy of it.
-    Echo,
-}
-
 /// Marks provider ids that are no Message-IDs, but made from what a mail without one says.
 pub const HASH_PREFIX: &str = "sha256:";
 
 /// More text than this, in bytes, is cut.
 const TEXT_LIMIT: usize = 1 << 20;
 
-/// Headers besides the usual ones that are kept with the message: who a forwarded mail came from, where answers go.
-const KEPT_HEADERS: [&str; 5] = ["x-original-from", "x-original-sender", "x-forwarded-for", "reply-to", "list-id"];
+/// Headers besides the usual ones that are kept with the message: who a forwarded mail came from, where answers go, what the
+/// sender's program calls the thread.
+const KEPT_HEADERS: [&str; 6] = ["x-original-from", "x-original-sender", "x-forwarded-for", "reply-to", "list-id", "thread-index"];
+
+/// The most messages that a mail is looked up by.
+const THREAD_LIMIT: usize = 80;
+/// The most addresses to which answers go.
+const REPLY_TO_LIMIT: usize = 10;
+/// How many bytes of a Thread-Index are the same in a whole thread.
+pub const THREAD_ROOT_LENGTH: usize = 22;
 
 /// Where the address shows that a mail was delivered to, beside To and Cc.
 const ENVELOPE_HEADERS: [&str; 3] = ["delivered-to", "x-original-to", "envelope-to"];
 
 /// Parses a mail of the inbox with the address `own_address`. Of a mail of `too_large` bytes only the headers are given.
 ///
+/// A mail from that very address may be a copy of what was sent from here, which its id tells, but also what a web form or a shop
+/// sends in the inbox's name: then who is to be answered is who wrote.
+///
 /// # Errors
 /// Says why the mail cannot be read; it is to be parked.
-pub fn parse(raw: &[u8], own_address: &str, too_large: Option<u32>, now: DateTime<Utc>) -> Result<Parsed, String> {
+pub fn parse(raw: &[u8], own_address: &str, too_large: Option<u32>, now: DateTime<Utc>) -> Result<Inbound, String> {
     let screened = screen::screen(raw)?;
     let parser = MessageParser::default();
     let parsed = if too_large.is_some() { parser.parse_headers(&screened) } else { parser.parse(&screened) };
     let mail = parsed.filter(|mail| !mail.parts.is_empty()).ok_or("this is no mail: it has no headers")?;
-    let (sender_name, sender) = sender(&mail).ok_or("this mail has no sender address")?;
-    if sender == own_address.to_lowercase() {
-        return Ok(Parsed::Echo);
-    }
     let headers = raw_headers(&mail);
-    let automatic = is_automatic(&headers, &sender);
+    let own_address = own_address.to_lowercase();
+    let reply_to: Vec<Person> = people(mail.reply_to()).filter(|(_, address)| *address != own_address).collect();
+    let stated = sender(&mail).ok_or("this mail has no sender address")?;
+    let is_own = stated.1 == own_address;
+    let automatic = is_own || is_automatic(&headers, &stated.1);
+    let (sender_name, sender) = reply_to.first().filter(|_| is_own).cloned().unwrap_or(stated);
     let subject = clip(mail.subject().unwrap_or_default().trim(), 1_000);
     let in_reply_to = ids(mail.in_reply_to());
     let references = ids(mail.references());
@@ -65,7 +71,7 @@ pub fn parse(raw: &[u8], own_address: &str, too_large: Option<u32>, now: DateTim
         content.clone_from(&subject);
     }
 
-    let email = json!({
+    let mut email = json!({
         "from": addresses(mail.from()),
         "to": addresses(mail.to()),
         "cc": addresses(mail.cc()),
@@ -83,26 +89,34 @@ pub fn parse(raw: &[u8], own_address: &str, too_large: Option<u32>, now: DateTim
         "text_content": forms(body.text.as_ref()),
         "auto_reply": automatic,
     });
-    let conversation = json!({
+    if !reply_to.is_empty() && !is_of_list(&headers) {
+        set(&mut email, "reply_to", reply_to.into_iter().map(|(_, address)| address).take(REPLY_TO_LIMIT).collect());
+    }
+    let thread_index = header(&headers, "thread-index").and_then(|index| thread_root(&index));
+    let mut conversation = json!({
         "source": "email",
         "mail_subject": subject,
         "in_reply_to": in_reply_to.first(),
         "auto_reply": automatic,
         "initiated_at": { "timestamp": now.to_rfc3339() },
     });
+    if let Some(index) = &thread_index {
+        set(&mut conversation, "thread_index", index.clone().into());
+    }
     let recipients = recipients(&mail, &headers);
-    let inbound = Inbound {
+    let provider_id = without_nul(&provider_id);
+    Ok(Inbound {
         source_id: without_nul(&sender),
         sender: Profile { name: sender_name, email: Some(without_nul(&sender)), ..Profile::default() },
-        thread: Thread::References(thread(&recipients, &in_reply_to, &references)),
-        provider_id: Some(without_nul(&provider_id)),
+        thread: Thread::References(thread(&recipients, &in_reply_to, &references, thread_index)),
+        echo_of: own_message(&provider_id),
+        provider_id: Some(provider_id),
         content: (!content.is_empty() || attachments.is_empty()).then(|| clip(&content, capabilities().content_limit)),
         content_type: "incoming_email",
         content_attributes: object(json!({ "email": email })),
         conversation_attributes: object(conversation),
         attachments,
-    };
-    Ok(Parsed::Inbound(Box::new(inbound)))
+    })
 }
 
 /// The forms of a body, as the contract has them.
@@ -262,20 +276,23 @@ fn escape_attribute(text: &str) -> String {
     text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// What tells the conversation, in the order of trust: our own reply address, what is answered, what came before.
-fn thread(recipients: &[String], in_reply_to: &[String], references: &[String]) -> Vec<Reference> {
+/// Ids that we give: of a conversation, and of a message in it.
+static OWN_ID: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)^(?:account/\d+/)?conversation/([0-9a-f-]{32,36})(?:/messages/(\d+))?@").ok());
+
+/// What tells the conversation, in the order of trust: our own reply address, what is answered, what came before, a conversation
+/// that these ids name even where the message itself is not known, and what the sender's program calls the thread.
+fn thread(recipients: &[String], in_reply_to: &[String], references: &[String], thread_index: Option<String>) -> Vec<Reference> {
     static REPLY_ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)\breply\+([0-9a-f-]{32,36})@").ok());
-    static OWN_ID: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"(?i)^(?:account/\d+/)?conversation/([0-9a-f-]{32,36})(?:/messages/\d+)?@").ok());
     let uuid = |pattern: &LazyLock<Option<Regex>>, text: &str| -> Option<Reference> {
         let found = pattern.as_ref()?.captures(text)?;
         found.get(1)?.as_str().parse().ok().map(Reference::Conversation)
     };
-    let mut thread: Vec<Reference> = recipients.iter().filter_map(|address| uuid(&REPLY_ADDRESS, address)).collect();
-    for id in in_reply_to.iter().chain(references.iter().rev()) {
-        thread.push(Reference::Message(without_nul(id)));
-        thread.extend(uuid(&OWN_ID, id));
-    }
+    let ids = || in_reply_to.iter().chain(references.iter().rev()).take(THREAD_LIMIT);
+    let mut thread: Vec<Reference> = recipients.iter().filter_map(|address| uuid(&REPLY_ADDRESS, address)).take(THREAD_LIMIT).collect();
+    thread.extend(ids().map(|id| Reference::Message(without_nul(id))));
+    thread.extend(ids().filter_map(|id| uuid(&OWN_ID, id)));
+    thread.extend(thread_index.map(Reference::ThreadIndex));
     let mut seen = Vec::new();
     thread.retain(|reference| {
         !seen.contains(reference) && {
@@ -283,8 +300,29 @@ fn thread(recipients: &[String], in_reply_to: &[String], references: &[String]) 
             true
         }
     });
-    thread.truncate(100);
     thread
+}
+
+/// The message of ours that an id names.
+fn own_message(id: &str) -> Option<OwnMessage> {
+    let found = OWN_ID.as_ref()?.captures(id)?;
+    Some(OwnMessage { conversation: found.get(1)?.as_str().parse().ok()?, message: found.get(2)?.as_str().parse().ok()? })
+}
+
+/// What all mails of a thread have in common in their Thread-Index (MS-OXOMSG 2.2.1.3): a time and a GUID, 22 bytes in Base64.
+/// Every answer appends to it.
+fn thread_root(index: &str) -> Option<String> {
+    let bytes = STANDARD.decode(index.split_whitespace().collect::<String>()).ok()?;
+    bytes.get(..THREAD_ROOT_LENGTH).map(|root| STANDARD.encode(root))
+}
+
+/// Whether a mail came over a mailing list, which puts its own address where answers go.
+fn is_of_list(headers: &[(String, String)]) -> bool {
+    headers.iter().any(|(name, value)| match name.as_str() {
+        "list-id" | "list-post" => true,
+        "precedence" => value.trim().eq_ignore_ascii_case("list"),
+        _ => false,
+    })
 }
 
 fn recipients(mail: &Message<'_>, headers: &[(String, String)]) -> Vec<String> {
@@ -292,16 +330,22 @@ fn recipients(mail: &Message<'_>, headers: &[(String, String)]) -> Vec<String> {
     named.chain(headers.iter().filter(|(name, _)| ENVELOPE_HEADERS.contains(&name.as_str())).map(|(_, value)| value.clone())).collect()
 }
 
-/// Name and lower-cased address of who wrote; another header speaks where From does not.
-fn sender(mail: &Message<'_>) -> Option<(Option<String>, String)> {
-    let stated = [mail.from(), mail.sender(), mail.reply_to()].into_iter().flatten().flat_map(|addresses| addresses.iter());
-    let stated = stated.filter_map(|entry| {
+/// A name, where there is one, and a lower-cased address.
+type Person = (Option<String>, String);
+
+/// Who wrote; another header speaks where From does not.
+fn sender(mail: &Message<'_>) -> Option<Person> {
+    let returned = || Some((None, mail.return_address()?.to_lowercase())).filter(|(_, address)| is_address(address));
+    [mail.from(), mail.sender(), mail.reply_to()].into_iter().flat_map(people).next().or_else(returned)
+}
+
+/// Those of a header whose address is one.
+fn people<'mail>(list: Option<&'mail Address<'_>>) -> impl Iterator<Item = Person> + 'mail {
+    list.into_iter().flat_map(|list| list.iter()).filter_map(|entry| {
         let address = entry.address()?.trim().to_lowercase();
         let name = entry.name().map(|name| clip(name.trim(), 200)).filter(|name| !name.is_empty());
         is_address(&address).then_some((name, address))
-    });
-    let returned = || Some((None, mail.return_address()?.to_lowercase())).filter(|(_, address)| is_address(address));
-    stated.into_iter().next().or_else(returned)
+    })
 }
 
 fn is_address(text: &str) -> bool {

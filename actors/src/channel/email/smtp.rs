@@ -46,10 +46,31 @@ pub async fn send(channel: &EmailChannel, message: &Outbound) -> Result<Provider
     let hello = ClientId::Domain(compose::domain(&channel.settings));
     let mut connection = connect(channel, &server, &hello).await?;
     sign_in(&mut connection, &server).await?;
-    hand_in(&mut connection, &letter).await?;
+    let words = hand_in(&mut connection, &letter).await?;
     // The server has the mail: how it takes leave no longer matters.
     let _ = timeout(Duration::from_secs(5), connection.quit()).await;
-    Ok(ProviderId(letter.message_id))
+    Ok(ProviderId(reported_id(&server.host, &words).unwrap_or(letter.message_id)))
+}
+
+/// The Message-ID that a server gave a mail in the place of ours, where its answer to the mail tells one: customers will answer
+/// that one. Ours is recognized in any case, since it names the conversation.
+///
+/// Exchange and Outlook say it in angle brackets. Amazon SES says the part before the `@`; the part after it follows from the
+/// region. What others say is a number in their queue.
+fn reported_id(host: &str, words: &str) -> Option<String> {
+    let is_id = |id: &str| {
+        let parts = id.split_once('@').filter(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
+        parts.is_some() && id.len() <= 500 && id.chars().all(|letter| letter.is_ascii_graphic() && !matches!(letter, '<' | '>'))
+    };
+    let bracketed = words.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(id, _)| id.to_owned());
+    let of_ses = || {
+        let host = host.to_ascii_lowercase();
+        let region = host.strip_prefix("email-smtp.").or_else(|| host.strip_prefix("email-smtp-fips."))?.strip_suffix(".amazonaws.com")?;
+        let domain = if region == "us-east-1" { "email" } else { region };
+        let token = words.strip_prefix("Ok ").or_else(|| words.strip_prefix("OK "))?.split_whitespace().next()?;
+        Some(format!("{token}@{domain}.amazonses.com"))
+    };
+    bracketed.or_else(of_ses).filter(|id| is_id(id))
 }
 
 fn server(channel: &EmailChannel) -> Result<Server, ChannelError> {
@@ -72,8 +93,11 @@ fn server(channel: &EmailChannel) -> Result<Server, ChannelError> {
             mechanisms: vec![first, second],
         });
     }
+    // The message fails, and not the session: such an inbox receives.
     let relay = channel.tools.relay.as_ref().ok_or_else(|| {
-        ChannelError::NeedsAttention("no SMTP server is set: set smtp_address of the inbox, or the relay of the daemon in [mail]".into())
+        ChannelError::Rejected(
+            "no SMTP server is set: set smtp_enabled and smtp_address of the inbox, or the relay of the daemon in [mail], and try again".into(),
+        )
     })?;
     let password = || relay.password.as_ref().map(|password| password.expose().to_owned()).unwrap_or_default();
     Ok(Server {
@@ -131,11 +155,12 @@ async fn sign_in(connection: &mut AsyncSmtpConnection, server: &Server) -> Resul
     }
 }
 
-async fn hand_in(connection: &mut AsyncSmtpConnection, letter: &Letter) -> Result<(), ChannelError> {
+/// Returns what the server says to the mail that it took.
+async fn hand_in(connection: &mut AsyncSmtpConnection, letter: &Letter) -> Result<String, ChannelError> {
     let size = u64::try_from(letter.bytes.len()).unwrap_or(u64::MAX);
     let patience = PATIENCE + Duration::from_secs(size / SLOWEST);
     match in_time(patience, connection.send(&letter.envelope, &letter.bytes)).await? {
-        Ok(_) => Ok(()),
+        Ok(response) => Ok(response.message().collect::<Vec<_>>().join(" ")),
         Err(error) => Err(refusal(&error)),
     }
 }
@@ -163,4 +188,28 @@ async fn in_time<T>(patience: Duration, work: impl Future<Output = T>) -> Result
 /// Reply code and words of the server, in one line of at most 300 characters.
 fn printable(error: &Error) -> String {
     error.to_string().chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_servers_give() {
+        let outlook = "2.0.0 OK <AM0PR04MB7@AM0PR04MB7.eurprd04.prod.outlook.com> [Hostname=AM0PR04MB7.eurprd04.prod.outlook.com]";
+        for (host, words, id) in [
+            ("smtp.office365.com", outlook, Some("AM0PR04MB7@AM0PR04MB7.eurprd04.prod.outlook.com")),
+            ("email-smtp.us-east-1.amazonaws.com", "Ok 0100018c-7a-000000", Some("0100018c-7a-000000@email.amazonses.com")),
+            ("email-smtp.eu-west-1.amazonaws.com", "Ok 0102018c-7a-000000", Some("0102018c-7a-000000@eu-west-1.amazonses.com")),
+            ("email-smtp.eu-west-1.amazonaws.com", "queued", None),
+            ("smtp.shop.example", "Ok 0102018c-7a-000000", None),
+            ("localhost", "OK id=1vM2pQ-000000004Ff-2Hhd", None),
+            ("mx.example", "2.0.0 Ok: queued as 4XyZ1a2b3c", None),
+            ("mx.example", "2.0.0 OK <no id>", None),
+            ("mx.example", "2.0.0 OK <@>", None),
+            ("mx.example", "", None),
+        ] {
+            assert_eq!(reported_id(host, words).as_deref(), id, "{host}: {words}");
+        }
+    }
 }

@@ -3,6 +3,8 @@
 //! The IMAP library reads whatever a server announces, up to half a gigabyte at once, and waits for ever. [`Guarded`] sits
 //! between it and the socket, follows the framing of RFC 3501 (lines, and literals announced as `{n}` at the end of a line), and
 //! fails the read when a line, a literal or a whole response exceeds what the command allows, or when nothing arrives in time.
+//! The library also parses parentheses inside parentheses recursively, so a response with more of them than any honest answer
+//! to our commands has is refused before it is parsed: a full stack would end the whole process.
 use crate::channel::ChannelError;
 use rustls::ClientConfig;
 use rustls::crypto::CryptoProvider;
@@ -25,6 +27,11 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The longest line of a response, in bytes. A search for new mail answers in one line with about eight bytes per mail.
 const LINE_LIMIT: usize = 1 << 20;
+/// The most opening parentheses outside of literals in one response, so that they cannot nest deeper, however they are quoted.
+/// What is asked here is answered with two or three.
+const PARENTHESES_LIMIT: usize = 32;
+/// So many bytes tell what kind of response a line begins.
+const HEAD_LENGTH: usize = 9;
 
 /// A byte stream, plain or encrypted.
 pub trait Transport: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin {}
@@ -132,6 +139,9 @@ impl AsyncWrite for Guarded {
     }
 }
 
+/// How responses begin that are no data, after their star.
+const STATUSES: [&[u8]; 5] = [b"ok", b"no", b"bad", b"bye", b"preauth"];
+
 /// Where in a response the server is, and how much it may still send.
 #[derive(Debug)]
 struct Framing {
@@ -139,6 +149,9 @@ struct Framing {
     line: usize,
     literal: usize,
     announced: Announced,
+    /// How the response begins, in lower case.
+    head: Vec<u8>,
+    parentheses: usize,
 }
 
 /// What the end of the line read so far says: `{`, digits, `}` announce a literal.
@@ -151,7 +164,7 @@ enum Announced {
 
 impl Default for Framing {
     fn default() -> Self {
-        Framing { allowance: 64 << 10, line: 0, literal: 0, announced: Announced::No }
+        Framing { allowance: 64 << 10, line: 0, literal: 0, announced: Announced::No, head: Vec::new(), parentheses: 0 }
     }
 }
 
@@ -171,6 +184,14 @@ impl Framing {
             if self.line > LINE_LIMIT {
                 return Err(format!("the server sends a line of more than {LINE_LIMIT} bytes"));
             }
+            if self.head.len() < HEAD_LENGTH {
+                self.head.push(byte.to_ascii_lowercase());
+            }
+            self.parentheses += usize::from(*byte == b'(');
+            if self.parentheses > PARENTHESES_LIMIT {
+                return Err("the server nests an answer deeper than it was asked for".into());
+            }
+            let ends_line = *byte == b'\n';
             self.announced = match (*byte, self.announced) {
                 (b'{', _) => Announced::Digits(0),
                 (digit @ b'0'..=b'9', Announced::Digits(number)) => {
@@ -179,20 +200,30 @@ impl Framing {
                 (b'+', Announced::Digits(number)) => Announced::Digits(number),
                 (b'}', Announced::Digits(number)) => Announced::Closed(number),
                 (b'\r', closed @ Announced::Closed(_)) => closed,
-                (b'\n', Announced::Closed(number)) => {
+                (b'\n', Announced::Closed(number)) if !self.is_text() => {
                     if number > self.allowance {
                         return Err(format!("the server announces {number} bytes, more than it was asked for"));
                     }
+                    self.line = 0;
                     self.literal = number;
-                    Announced::No
+                    self.announced = Announced::No;
+                    continue;
                 }
                 _ => Announced::No,
             };
-            if *byte == b'\n' {
+            if ends_line {
                 self.line = 0;
+                self.head.clear();
+                self.parentheses = 0;
             }
         }
         Ok(())
+    }
+
+    /// Whether the response ends in words for people, in which braces announce nothing: all but data.
+    fn is_text(&self) -> bool {
+        let data = self.head.strip_prefix(b"* ");
+        data.is_none_or(|data| STATUSES.iter().any(|status| data.starts_with(status)))
     }
 }
 
@@ -221,7 +252,35 @@ mod tests {
             follow(1000, b"* 1 FETCH (BODY[] {4294967296}\r\n"),
             "the server announces 4294967296 bytes, more than it was asked for"
         );
-        assert!(follow(1000, b"{99999999999999999999999999}\r\n").starts_with("the server announces 18446744073709551615 bytes"));
+        assert!(follow(1000, b"* X {99999999999999999999999999}\r\n").starts_with("the server announces 18446744073709551615 bytes"));
         assert!(follow(4 << 20, &vec![b'a'; LINE_LIMIT + 1]).contains("a line of more than"));
+    }
+
+    #[test]
+    fn refuses_what_would_nest_too_deep() {
+        let deep = "(".repeat(PARENTHESES_LIMIT + 1);
+        let literal = "(".repeat(4_000);
+        for (response, is_fine) in [
+            (format!("* 1 FETCH (X {}\r\n", &deep[1..PARENTHESES_LIMIT]), true),
+            (format!("* 1 FETCH (X {deep}\r\n"), false),
+            (format!("* 1 FETCH (BODY[] {{4000}}\r\n{literal})\r\n"), true),
+            // Halves on both sides of a literal are one response.
+            (format!("* 1 FETCH (X {}{{1}}\r\nx{}\r\n", &deep[..17], &deep[..17]), false),
+            // Quoted closing ones close nothing.
+            (format!("* 1 FETCH (X {}\r\n", "(\")\" ".repeat(PARENTHESES_LIMIT)), false),
+            // No literal is announced in words, so what follows is a response of its own.
+            (format!("* OK fine {{4000}}\r\n{literal}\r\n"), false),
+            (format!("* BYEbye {{4000}}\r\n{literal}\r\n"), false),
+            (format!("A1 OK fine {{4000}}\r\n{literal}\r\n"), false),
+            (format!("+ go on {{4000}}\r\n{literal}\r\n"), false),
+            // Every response begins anew.
+            ("* 1 FETCH (FLAGS (\\Seen))\r\n".repeat(100), true),
+        ] {
+            for size in [1, 7, response.len()] {
+                let mut framing = Framing { allowance: 1 << 20, ..Framing::default() };
+                let result = response.as_bytes().chunks(size).try_for_each(|piece| framing.follow(piece));
+                assert_eq!(result.is_ok(), is_fine, "cut into {size}: {}", response.get(..60).unwrap_or(&response));
+            }
+        }
     }
 }

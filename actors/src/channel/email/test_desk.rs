@@ -21,6 +21,8 @@ pub struct Desk {
     pub cursor: Mutex<Option<Value>>,
     pub connected: AtomicBool,
     pub refuses: AtomicBool,
+    /// The provider id of a message that will never be taken.
+    pub never: Mutex<Option<String>>,
     changed: Notify,
 }
 
@@ -44,9 +46,9 @@ impl Desk {
         self.delivered.lock().unwrap().iter().map(|inbound| inbound.provider_id.clone().unwrap_or_default()).collect()
     }
 
-    /// The UID in the cursor.
+    /// The UID in the cursor, once one was passed.
     pub fn uid(&self) -> Option<u64> {
-        self.cursor.lock().unwrap().as_ref().and_then(|cursor| cursor.get("uid")?.as_u64())
+        self.cursor.lock().unwrap().as_ref().and_then(|cursor| cursor.get("uid")?.as_u64()).filter(|uid| *uid > 0)
     }
 }
 
@@ -55,6 +57,9 @@ impl Intake for Desk {
     async fn deliver(&self, inbound: Inbound) -> Result<(), ChannelError> {
         if self.refuses.load(Ordering::SeqCst) {
             return Err(ChannelError::temporary("the database is away"));
+        }
+        if inbound.provider_id.is_some() && *self.never.lock().unwrap() == inbound.provider_id {
+            return Err(ChannelError::Rejected("the rules forbid it".into()));
         }
         self.delivered.lock().unwrap().push(inbound);
         self.changed.notify_waiters();

@@ -147,6 +147,44 @@ fn recipients_as_the_agent_chose() {
 }
 
 #[test]
+fn answers_go_where_the_contact_wants_them() {
+    let answered = |from: &str, reply_to: &[&str]| {
+        Some(Answered { provider_id: "two@x".into(), content_attributes: object(json!({ "email": { "from": [from], "reply_to": reply_to } })) })
+    };
+    const BOB: &str = "bob@customer.example";
+    for (answers, contact_email, chosen, to) in [
+        (answered("Bob@customer.example", &["bob@home.example", "ann@home.example"]), Some(BOB), None, "bob@home.example, ann@home.example"),
+        (answered(BOB, &["bob@home.example"]), None, None, "bob@home.example"),
+        (answered(BOB, &["bob@home.example"]), Some(BOB), Some("frank@x.example"), "frank@x.example"),
+        // An agent has corrected the address.
+        (answered(BOB, &["bob@home.example"]), Some("bob@new.example"), None, "Bob <bob@new.example>"),
+        // Carol has joined the conversation.
+        (answered("carol@x.example", &["carol@home.example"]), Some(BOB), None, "Bob <bob@customer.example>"),
+        (answered(BOB, &["support@shop.example", "no address"]), Some(BOB), None, "Bob <bob@customer.example>"),
+        (answered(BOB, &[]), Some(BOB), None, "Bob <bob@customer.example>"),
+        (None, Some(BOB), None, "Bob <bob@customer.example>"),
+    ] {
+        let mut message = Outbound { answers, contact_email: contact_email.map(str::to_owned), contact_name: "Bob".into(), ..outbound() };
+        message.content_attributes = object(json!({ "to_emails": chosen }));
+        let letter = compose(&settings(), None, &message).unwrap();
+        assert_eq!(value(&letter, "To").unwrap(), to, "{message:?}");
+    }
+}
+
+#[test]
+fn an_answer_stays_in_outlooks_thread() {
+    let answer = |index: &str| {
+        let headers = json!({ "email": { "headers": { "thread-index": index } } });
+        let answers = Some(Answered { provider_id: "two@x".into(), content_attributes: object(headers) });
+        value(&compose(&settings(), None, &Outbound { answers, ..outbound() }).unwrap(), "Thread-Index")
+    };
+    let root = [7; THREAD_ROOT_LENGTH];
+    assert_eq!(answer(&STANDARD.encode(root)), Some(STANDARD.encode([root.as_slice(), &[0, 0, 0, 0, 78]].concat())));
+    assert_eq!(STANDARD.decode(answer(&STANDARD.encode([7; 900])).unwrap()).unwrap().len(), THREAD_INDEX_LIMIT + 5);
+    assert_eq!((answer("AAAA"), answer("Zm9v\r\nBcc: eve@evil.example")), (None, None));
+}
+
+#[test]
 fn headers_cannot_be_injected() {
     let mut message = outbound();
     let evil = "Ann\r\nBcc: eve@evil.example\r\n\r\nbody";

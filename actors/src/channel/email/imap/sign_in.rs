@@ -27,7 +27,7 @@ pub async fn sign_in(channel: &EmailChannel) -> Result<Session<Guarded>, Channel
     if let Response::Data { status: Status::Bye, outcome } = greeting.parsed() {
         return Err(closed(outcome.information.as_deref()));
     }
-    if !settings.imap_enable_ssl {
+    if !settings.imap_enable_ssl && settings.imap_enable_starttls_auto {
         client = upgrade(client, channel).await?;
     }
     client.get_mut().allow(ANSWER_LIMIT, PATIENCE);
@@ -41,7 +41,8 @@ pub async fn sign_in(channel: &EmailChannel) -> Result<Session<Guarded>, Channel
     result.map_err(|_| silent("the login"))?.map_err(|(error, _)| refused_login(settings, &error))
 }
 
-/// Encrypts the connection if the server can. It is asked by trying: a server without STARTTLS refuses the command.
+/// Encrypts the connection. Whether the server can is asked by trying: one without STARTTLS refuses the command, and so may
+/// somebody in between who wants to read the password.
 async fn upgrade(mut client: Client<Guarded>, channel: &EmailChannel) -> Result<Client<Guarded>, ChannelError> {
     client.get_mut().allow(ANSWER_LIMIT, PATIENCE);
     match timeout(PATIENCE, client.run_command_and_check_ok("STARTTLS", None)).await.map_err(|_| silent("STARTTLS"))? {
@@ -51,7 +52,11 @@ async fn upgrade(mut client: Client<Guarded>, channel: &EmailChannel) -> Result<
             let transport = stream::encrypt(transport, &channel.settings.imap_address, channel.trust().await?).await?;
             Ok(Client::new(Guarded::new(transport)))
         }
-        Err(Error::No(_) | Error::Bad(_)) => Ok(client),
+        Err(Error::No(_) | Error::Bad(_)) => Err(ChannelError::NeedsAttention(format!(
+            "{}:{} refused STARTTLS, so the password was not sent: set imap_enable_ssl and its port (usually 993), or turn \
+             imap_enable_starttls_auto off to sign in in the clear",
+            channel.settings.imap_address, channel.settings.imap_port
+        ))),
         Err(error) => Err(broken("STARTTLS", &error)),
     }
 }

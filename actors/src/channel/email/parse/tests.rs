@@ -8,10 +8,7 @@ const INLINE: &[u8] = include_bytes!("../testdata/inline.eml");
 const BOUNCE: &[u8] = include_bytes!("../testdata/bounce.eml");
 
 fn inbound(raw: &[u8]) -> Inbound {
-    match parse(raw, "support@shop.example", None, DateTime::from_timestamp(1_762_000_000, 0).unwrap()) {
-        Ok(Parsed::Inbound(inbound)) => *inbound,
-        other => panic!("{other:?}"),
-    }
+    parse(raw, "support@shop.example", None, DateTime::from_timestamp(1_762_000_000, 0).unwrap()).unwrap()
 }
 
 fn references(inbound: &Inbound) -> &[Reference] {
@@ -71,11 +68,12 @@ fn an_answer_in_two_forms() {
         [
             conversation("0d9b4a51-4f5c-4f8e-9a3b-0c1d2e3f4a5b"),
             message("conversation/11111111-2222-4333-8444-555555555555/messages/77@shop.example"),
-            conversation("11111111-2222-4333-8444-555555555555"),
             message("account/3/conversation/aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee@shop.example"),
-            conversation("aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"),
             message("first@customer.example"),
-        ]
+            conversation("11111111-2222-4333-8444-555555555555"),
+            conversation("aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"),
+        ],
+        "every message that may be known goes before what ids only claim"
     );
     assert_eq!(inbound.content.as_deref(), Some("It costs 5 €."));
     let email = &inbound.content_attributes["email"];
@@ -166,9 +164,73 @@ fn what_is_no_mail_is_refused() {
 }
 
 #[test]
-fn own_mail_is_an_echo() {
-    let raw = b"From: Support <Support@Shop.example>\nTo: bob@x.example\n\nhi";
-    assert!(matches!(parse(raw, "support@shop.Example", None, Utc::now()), Ok(Parsed::Echo)));
+fn mail_in_the_inboxs_own_name_is_of_whom_it_wants_answered() {
+    for (headers, source_id, name) in [
+        ("Reply-To: Bob Builder <Bob@x.example>", "bob@x.example", Some("Bob Builder")),
+        ("Reply-To: support@shop.example, bob@x.example", "bob@x.example", None),
+        ("Reply-To: support@shop.example", "support@shop.example", Some("Shop")),
+        ("Reply-To: nonsense", "support@shop.example", Some("Shop")),
+        ("X-Form: contact", "support@shop.example", Some("Shop")),
+    ] {
+        let raw = format!("From: Shop <Support@Shop.example>\nTo: support@shop.example\nMessage-ID: <form@shop>\n{headers}\n\nhi");
+        let inbound = parse(raw.as_bytes(), "support@shop.Example", None, Utc::now()).unwrap();
+        assert_eq!((inbound.source_id.as_str(), inbound.sender.name.as_deref()), (source_id, name), "{headers}");
+        assert_eq!(inbound.sender.email.as_deref(), Some(source_id), "{headers}");
+        assert_eq!(inbound.content_attributes["email"]["auto_reply"], true, "nobody is greeted for it: {headers}");
+        assert_eq!(inbound.echo_of, None, "{headers}");
+    }
+}
+
+#[test]
+fn an_id_of_ours_names_its_message() {
+    const UUID: &str = "11111111-2222-4333-8444-555555555555";
+    for (id, message) in [
+        (format!("conversation/{UUID}/messages/77@shop.example"), Some(77)),
+        (format!("account/1/conversation/{UUID}/messages/8@other.example"), Some(8)),
+        (format!("conversation/{UUID}@shop.example"), None),
+        (format!("xconversation/{UUID}/messages/77@shop.example"), None),
+        (format!("conversation/{UUID}/messages/99999999999999999999@shop.example"), None),
+        ("one@customer.example".into(), None),
+    ] {
+        let expected = message.map(|message| OwnMessage { conversation: UUID.parse().unwrap(), message });
+        assert_eq!(inbound(format!("From: bob@x.example\nMessage-ID: <{id}>\n\nhi").as_bytes()).echo_of, expected, "{id}");
+    }
+}
+
+#[test]
+fn answers_go_where_the_mail_wants_them_unless_a_list_says_so() {
+    for (headers, reply_to) in [
+        ("Reply-To: Bob <Bob@home.example>", json!(["bob@home.example"])),
+        ("Reply-To: bob@home.example, ann@home.example", json!(["bob@home.example", "ann@home.example"])),
+        ("Reply-To: support@shop.example", Value::Null),
+        ("Reply-To: nonsense", Value::Null),
+        ("X-Other: x", Value::Null),
+        ("Reply-To: list@lists.example\nList-Id: Talk <talk.lists.example>", Value::Null),
+        ("Reply-To: list@lists.example\nList-Post: <mailto:list@lists.example>", Value::Null),
+        ("Reply-To: list@lists.example\nPrecedence: List", Value::Null),
+        ("Reply-To: bob@home.example\nPrecedence: bulk", json!(["bob@home.example"])),
+    ] {
+        let inbound = inbound(format!("From: bob@work.example\n{headers}\n\nhi").as_bytes());
+        assert_eq!(inbound.source_id, "bob@work.example", "the contact is who wrote: {headers}");
+        assert_eq!(inbound.content_attributes["email"].get("reply_to").cloned().unwrap_or_default(), reply_to, "{headers}");
+    }
+}
+
+#[test]
+fn what_outlook_calls_the_thread_is_tried_last() {
+    // 22 bytes name the thread, every answer appends five.
+    let root = STANDARD.encode([7; THREAD_ROOT_LENGTH]);
+    let answer = STANDARD.encode([[7; THREAD_ROOT_LENGTH].as_slice(), &[1, 2, 3, 4, 5]].concat());
+    for index in [&root, &answer] {
+        let inbound = inbound(format!("From: bob@x.example\nIn-Reply-To: <one@x.example>\nThread-Index: {index}\n\nhi").as_bytes());
+        assert_eq!(references(&inbound), [Reference::Message("one@x.example".into()), Reference::ThreadIndex(root.clone())]);
+        assert_eq!(inbound.conversation_attributes["thread_index"], json!(root));
+        assert_eq!(inbound.content_attributes["email"]["headers"]["thread-index"], json!(index));
+    }
+    for odd in ["", "short", "AAAA", "not base64 at all !"] {
+        let inbound = inbound(format!("From: bob@x.example\nThread-Index: {odd}\n\nhi").as_bytes());
+        assert_eq!((references(&inbound).len(), inbound.conversation_attributes.get("thread_index")), (0, None), "{odd}");
+    }
 }
 
 #[test]
@@ -184,7 +246,7 @@ fn a_mail_without_an_id_gets_a_stable_one() {
 #[test]
 fn of_a_mail_that_is_too_large_the_head_is_told() {
     let head = b"From: bob@x.example\nSubject: film\nMessage-ID: <big@x.example>\nContent-Type: multipart/mixed; boundary=b\n\n";
-    let Ok(Parsed::Inbound(inbound)) = parse(head, "", Some(52 << 20), Utc::now()) else { panic!("not parsed") };
+    let inbound = parse(head, "", Some(52 << 20), Utc::now()).unwrap();
     assert_eq!(
         inbound.content.as_deref(),
         Some("This mail of 52 MB is too large to be fetched. It is still in the mailbox, marked as unread.")
