@@ -25,16 +25,17 @@ async fn second(daemon: &Daemon, token: &str, more: Value) -> Answer {
     daemon.visitor().post("/auth/sign_in", body).await
 }
 
-/// Turns it on; the key and the backup codes.
-async fn turn_on(client: &Client) -> (String, Vec<String>) {
+/// Turns it on; the key, the code that did, and the backup codes.
+async fn turn_on(client: &Client) -> (String, String, Vec<String>) {
     let begun = client.post(MFA, json!({})).await.expect(200);
     let secret = begun.str("/secret").to_owned();
     let url = begun.str("/provisioning_url");
     assert!(url.starts_with("otpauth://totp/Konversio:ada%40example.com?") && url.contains(&format!("secret={secret}")), "{url}");
-    let on = client.post(format!("{MFA}/verify"), json!({"otp_code": code(&secret, 0)})).await.expect(200);
+    let used = code(&secret, 0);
+    let on = client.post(format!("{MFA}/verify"), json!({"otp_code": used})).await.expect(200);
     assert_eq!(on.at("/enabled"), true);
     let codes = on.at("/backup_codes").as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect();
-    (secret, codes)
+    (secret, used, codes)
 }
 
 #[tokio::test]
@@ -46,7 +47,7 @@ async fn a_password_alone_does_not_sign_in_any_more() {
     assert_names(&ada.post(format!("{MFA}/verify"), json!({"otp_code": "000000"})).await, 422, "otp_code");
     password(&daemon).await.expect(200);
     let earlier = password(&daemon).await.expect(200);
-    let (secret, backup) = turn_on(&ada).await;
+    let (secret, used, backup) = turn_on(&ada).await;
     assert_ne!(secret, begun.str("/secret"), "beginning again gives another key");
     assert_eq!(backup.len(), 10);
     assert_eq!(ada.get(MFA).await.expect(200).body, json!({"feature_available": true, "enabled": true, "backup_codes_generated": true}));
@@ -62,7 +63,7 @@ async fn a_password_alone_does_not_sign_in_any_more() {
     let token = asked.str("/mfa_token");
     second(&daemon, token, json!({})).await.expect(401);
     second(&daemon, token, json!({"otp_code": "000000"})).await.expect(401);
-    assert_eq!(second(&daemon, token, json!({"otp_code": code(&secret, 0)})).await.expect(401).at("/success"), false, "that code was used");
+    assert_eq!(second(&daemon, token, json!({"otp_code": used})).await.expect(401).at("/success"), false, "that code was used");
     let next = code(&secret, 1);
     let signed_in = second(&daemon, token, json!({"otp_code": next})).await.expect(200);
     assert_eq!(signed_in.str("/data/email"), "ada@example.com");
@@ -82,7 +83,7 @@ async fn a_password_alone_does_not_sign_in_any_more() {
 async fn wrong_codes_make_a_sign_in_void() {
     let daemon = Daemon::start().await;
     let (ada, _) = member(&daemon, "ada@example.com", "agent").await;
-    let (_, backup) = turn_on(&ada).await;
+    let (_, _, backup) = turn_on(&ada).await;
     let token = password(&daemon).await.expect(206).str("/mfa_token").to_owned();
     for _ in 0..5 {
         second(&daemon, &token, json!({"otp_code": "000000"})).await.expect(401);
@@ -105,7 +106,7 @@ async fn it_is_renewed_and_turned_off_with_proof_only() {
     assert_refused(&ada.post(format!("{MFA}/verify"), json!({"otp_code": "123456"})).await, 422);
     assert_refused(&ada.post(format!("{MFA}/backup_codes"), json!({"otp_code": "123456"})).await, 422);
     assert_refused(&ada.delete_with(MFA, json!({"password": PASSWORD, "otp_code": "123456"})).await, 422);
-    let (secret, backup) = turn_on(&ada).await;
+    let (secret, _, backup) = turn_on(&ada).await;
     assert_refused(&ada.post(MFA, json!({})).await, 422);
     assert_names(&ada.post(format!("{MFA}/backup_codes"), json!({"otp_code": "000000"})).await, 422, "otp_code");
     let renewed = ada.post(format!("{MFA}/backup_codes"), json!({"otp_code": code(&secret, 1)})).await.expect(200);
