@@ -40,7 +40,9 @@ impl Letter<'_> {
 
     fn subject(self) -> String {
         match self {
-            Letter::Invitation { account, .. } => format!("You are invited to {}", account.split_whitespace().collect::<Vec<_>>().join(" ")),
+            Letter::Invitation { account, .. } => {
+                format!("You are invited to {}", account.split_whitespace().collect::<Vec<_>>().join(" "))
+            }
             Letter::Password => "Your new password".into(),
             Letter::Confirmation => "Please confirm your address".into(),
             Letter::AlreadyThere => "You have an account already".into(),

@@ -120,9 +120,9 @@ pub async fn answer(
     asking.one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
     let values = submitted(body.value.submitted_values, &body.object)?;
     let email = match body.value.submitted_email {
-        Some(email) => {
-            Some(fields::email_address(&email).ok_or_else(|| ApiError::invalid("submitted_email", "submitted_email is no e-mail address"))?)
-        }
+        Some(email) => Some(
+            fields::email_address(&email).ok_or_else(|| ApiError::invalid("submitted_email", "submitted_email is no e-mail address"))?,
+        ),
         None => email_among(&values),
     };
     let command = Command::Settle { conversation_id: row.id, message_id, outcome: Outcome::Submitted(values, email) };

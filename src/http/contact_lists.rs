@@ -83,12 +83,7 @@ pub async fn filter(handles: web::Data<Handles>, agent: Agent, query: Query<List
 
 /// Contacts whose name, address, number or identifier contains the text.
 #[utoipa::path(get, path = "", tag = "Contacts", params(ListQuery), responses((status = 200, description = "meta, payload: contacts"), (status = 422, description = "q is missing")))]
-pub async fn search(
-    handles: web::Data<Handles>,
-    agent: Agent,
-    throttle: Throttle,
-    query: Query<ListQuery>,
-) -> ApiResult<HttpResponse> {
+pub async fn search(handles: web::Data<Handles>, agent: Agent, throttle: Throttle, query: Query<ListQuery>) -> ApiResult<HttpResponse> {
     throttle.admit(Limit::ContactSearch, agent.account.id)?;
     let query = query.0;
     let words = searching::words(query.q.clone())?;

@@ -85,12 +85,7 @@ pub async fn list(handles: web::Data<Handles>, agent: Agent, query: Query<ListQu
 
 /// How many conversations there are.
 #[utoipa::path(get, path = "", tag = "Conversations", params(ListQuery), responses((status = 200, description = "meta: mine_count, assigned_count, unassigned_count, all_count")))]
-pub async fn meta(
-    handles: web::Data<Handles>,
-    agent: Agent,
-    throttle: Throttle,
-    query: Query<ListQuery>,
-) -> ApiResult<HttpResponse> {
+pub async fn meta(handles: web::Data<Handles>, agent: Agent, throttle: Throttle, query: Query<ListQuery>) -> ApiResult<HttpResponse> {
     throttle.admit(Limit::ConversationCounts, agent.user.row.id)?;
     let list = asked(&handles, &agent, &query.0)?;
     Ok(HttpResponse::Ok().json(json!({ "meta": Counts::read(&handles, &agent, &list).await?.with_assigned() })))

@@ -86,7 +86,8 @@ pub async fn verify(handles: web::Data<Handles>, caller: Caller, throttle: Throt
     throttle.admit(Limit::Codes, caller.user.row.id)?;
     let transaction = handles.db.write.begin().await?;
     let factor = locked(&transaction, caller.user.row.id).await?.filter(|factor| factor.enabled_at.is_none());
-    let factor = factor.ok_or_else(|| ApiError::unprocessable("There is no second factor to turn on; begin with POST /api/v1/profile/mfa"))?;
+    let factor =
+        factor.ok_or_else(|| ApiError::unprocessable("There is no second factor to turn on; begin with POST /api/v1/profile/mfa"))?;
     let step = step(&handles, &factor, body.value.otp_code.as_deref()).ok_or_else(wrong_code)?;
     let (codes, hashes) = backup_codes();
     let mut row = factor.into_active_model();
@@ -210,7 +211,7 @@ fn step(handles: &Handles, factor: &Model, code: Option<&str>) -> Option<i64> {
 fn totp(secret: &str, email: &str) -> ApiResult<Totp> {
     let secret = Secret::try_from_base32(secret).map_err(|error| ApiError::failed(format!("the key of a second factor: {error}")))?;
     // A colon stands between issuer and name.
-    let builder = Builder::new().with_issuer("Konversio").with_account_name(email.replace(':', "_")).with_secret(secret);
+    let builder = Builder::new().with_issuer(Some("Konversio".to_owned())).with_account_name(email.replace(':', "_")).with_secret(secret);
     builder.build().map_err(ApiError::failed)
 }
 

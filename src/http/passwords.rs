@@ -157,9 +157,8 @@ async fn confirm(db: &DatabaseTransaction, user_id: i64, password_hash: Option<S
     let confirmed: SimpleExpr = Func::coalesce([Expr::col(user::Column::ConfirmedAt), now.clone()]).into();
     let mut update = user::Entity::update_many().col_expr(user::Column::ConfirmedAt, confirmed).col_expr(user::Column::UpdatedAt, now);
     if let Some(hash) = password_hash {
-        update = update
-            .col_expr(user::Column::PasswordHash, Expr::value(hash))
-            .col_expr(user::Column::PubsubToken, Expr::value(random_token()));
+        update =
+            update.col_expr(user::Column::PasswordHash, Expr::value(hash)).col_expr(user::Column::PubsubToken, Expr::value(random_token()));
     }
     update.filter(user::Column::Id.eq(user_id)).exec(db).await?;
     Ok(())

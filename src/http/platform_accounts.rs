@@ -245,7 +245,10 @@ fn apply(row: &mut account::ActiveModel, account: &account::Model, fields: Platf
         let mut features = account.features.as_object().cloned().unwrap_or_default();
         for (name, value) in given {
             let is_on = fields::flag(value).ok().flatten();
-            features.insert(name.clone(), is_on.ok_or_else(|| ApiError::invalid("features", format!("features: {name} is neither true nor false")))?.into());
+            features.insert(
+                name.clone(),
+                is_on.ok_or_else(|| ApiError::invalid("features", format!("features: {name} is neither true nor false")))?.into(),
+            );
         }
         row.features = ActiveValue::Set(Value::Object(features));
     }

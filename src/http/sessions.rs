@@ -75,9 +75,7 @@ pub async fn sign_in(request: HttpRequest, handles: web::Data<Handles>, throttle
             let by_link = present(&fields.sso_auth_token);
             let user = handles.catalog.now().user_by_email(&email).cloned();
             let is_right = match (&by_link, &user) {
-                (Some(token), Some(user)) => {
-                    one_time_tokens::take(&handles.db.write, user.row.id, Purpose::SignIn, token).await?
-                }
+                (Some(token), Some(user)) => one_time_tokens::take(&handles.db.write, user.row.id, Purpose::SignIn, token).await?,
                 (Some(_), None) => false,
                 // An unknown address takes as long as a wrong password.
                 (None, _) => password::verify(fields.password, user.as_ref().and_then(|user| user.row.password_hash.clone())).await,
@@ -169,8 +167,7 @@ pub async fn begin(db: &DatabaseTransaction, user: &User, visit: Visit) -> ApiRe
     let (token, client, now) = (random_token(), random_token(), entity::now());
     let expires_at = now + LIFETIME;
     let of_user = session::Entity::find().filter(session::Column::UserId.eq(user.row.id));
-    let ids: Vec<i64> =
-        of_user.select_only().column(session::Column::Id).order_by_desc(session::Column::Id).into_tuple().all(db).await?;
+    let ids: Vec<i64> = of_user.select_only().column(session::Column::Id).order_by_desc(session::Column::Id).into_tuple().all(db).await?;
     session::Entity::delete_many().filter(session::Column::Id.is_in(ids.into_iter().skip(SESSIONS - 1))).exec(db).await?;
     let row = session::ActiveModel {
         id: ActiveValue::NotSet,

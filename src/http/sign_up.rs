@@ -116,13 +116,8 @@ async fn administered(db: &DatabaseTransaction, user_id: i64, name: &str, locale
         row.locale = ActiveValue::Set(locale);
         row.update(db).await?;
     }
-    let place = NewPlace {
-        account_id: id,
-        role: Role::Administrator,
-        inviter_id: None,
-        availability: Availability::Online,
-        auto_offline: true,
-    };
+    let place =
+        NewPlace { account_id: id, role: Role::Administrator, inviter_id: None, availability: Availability::Online, auto_offline: true };
     give_place(db, user_id, place).await?;
     Ok(id)
 }

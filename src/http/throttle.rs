@@ -114,7 +114,9 @@ impl FromRequest for Throttle {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let throttles = request.app_data::<web::Data<Throttles>>().cloned();
         std::future::ready(match throttles {
-            Some(throttles) => Ok(Throttle { from: client_address(request).filter(|address| !address.is_loopback()).map(network), throttles }),
+            Some(throttles) => {
+                Ok(Throttle { from: client_address(request).filter(|address| !address.is_loopback()).map(network), throttles })
+            }
             None => Err(ApiError::failed("the application has no throttles")),
         })
     }

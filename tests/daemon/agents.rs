@@ -2,8 +2,9 @@
 
 use crate::app;
 use crate::desk::{assert_names, assert_refused, member};
-use crate::harness::Daemon;
+use crate::harness::{Daemon, SOON};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 #[tokio::test]
 async fn several_agents_are_added_at_once_or_none() {
@@ -75,4 +76,36 @@ async fn conversations_of_an_agent_who_has_left_are_nobodys() {
     let members = client.get(client.a(&format!("/teams/{team}/team_members"))).await.expect(200);
     assert_eq!((members.at("/0/id"), members.body.as_array().unwrap().len()), (&json!(stayer.id), 1));
     assert_refused(&leaver.client.get(client.a("/conversations")).await, 404);
+}
+
+#[tokio::test]
+async fn everybody_hears_what_an_administrator_sets_of_an_agents_presence() {
+    let daemon = Daemon::start().await;
+    let admin = app::administrator(&daemon).await;
+    let agent = app::agent(&daemon, "jo").await;
+    let mut cable = daemon.cable().await;
+    cable.subscribe_agent(&admin.pubsub_token, 1, admin.id).await;
+    let path = admin.client.a(&format!("/agents/{}", agent.id));
+    admin.client.patch(&path, json!({"auto_offline": false, "availability": "busy"})).await.expect(200);
+    let id = agent.id.to_string();
+    cable.next_event_where("presence.update", SOON, |data| data["users"][&id] == "busy").await;
+}
+
+#[tokio::test]
+async fn the_operator_sets_a_password() {
+    let mut daemon = Daemon::start().await;
+    let admin = daemon.client();
+    admin.post(admin.a("/agents"), json!({"email": "jo@example.com", "role": "agent"})).await.expect(200);
+    let sign_in = json!({"email": "jo@example.com", "password": "Operator-pass-1"});
+    daemon.visitor().post("/auth/sign_in", sign_in.clone()).await.expect(401);
+    daemon.terminate().await;
+    let run = async |email: &str, password: &str| {
+        daemon.site().run(&["set-password", "--email", email, "--password", password], Duration::from_secs(60)).await
+    };
+    let unknown = run("nobody@example.com", "Operator-pass-1").await.expect(1);
+    assert!(unknown.stderr.contains("there is no user nobody@example.com"), "{}", unknown.stderr);
+    run("jo@example.com", "short").await.expect(1);
+    run("Jo@Example.com", "Operator-pass-1").await.expect(0);
+    daemon.restart().await;
+    daemon.visitor().post("/auth/sign_in", sign_in).await.expect(200);
 }

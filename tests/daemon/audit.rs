@@ -213,6 +213,30 @@ async fn signing_in_and_out_is_noted_and_a_wrong_password_is_not_a_sign_in() {
 }
 
 #[tokio::test]
+async fn what_users_change_of_their_own_access_is_noted() {
+    const NEW: &str = "Another-pass-2";
+    let daemon = Daemon::start().await;
+    let admin = daemon.client();
+    let (agent, id) = member(&daemon, "agent@example.com", "agent").await;
+    agent.patch("/api/v1/profile", json!({"name": "Jo"})).await.expect(200);
+    agent.patch("/api/v1/profile", json!({"email": "jo@example.com"})).await.expect(200);
+    agent.patch("/api/v1/profile", json!({"current_password": PASSWORD, "password": NEW})).await.expect(200);
+    daemon.visitor().post("/auth/sign_in", json!({"email": "jo@example.com", "password": NEW})).await.expect(200);
+    let session = agent.get("/api/v1/profile/sessions").await.expect(200).id("/0/id");
+    agent.delete(format!("/api/v1/profile/sessions/{session}")).await.expect(200);
+    agent.post("/api/v1/profile/reset_access_token", json!({})).await.expect(200);
+    let noted = entries(&admin).await;
+    let shown: Vec<(&Value, &Value)> = noted.iter().map(|entry| (&entry["action"], &entry["audited_changes"])).take(5).collect();
+    let blank = json!(["********", "********"]);
+    assert_eq!(shown[0], (&json!("update"), &json!({"access_token": blank})));
+    assert_eq!(shown[1], (&json!("sign_out"), &json!({})));
+    assert_eq!(shown[2], (&json!("sign_in"), &json!({})));
+    assert_eq!(shown[3], (&json!("update"), &json!({"password": blank})));
+    assert_eq!(shown[4], (&json!("update"), &json!({"email": ["agent@example.com", "jo@example.com"]})));
+    assert!(noted.iter().take(5).all(|entry| entry["user_id"] == id && entry["auditable_type"] == "User"), "a name is no access");
+}
+
+#[tokio::test]
 async fn pages_are_of_25_and_end_in_an_empty_one() {
     let daemon = Daemon::start().await;
     let admin = daemon.client();

@@ -117,6 +117,71 @@ async fn an_app_manages_only_what_it_made() {
 }
 
 #[tokio::test]
+async fn features_and_limits_of_an_account_count() {
+    let (daemon, app, _) = start().await;
+    let fields = json!({"name": "Acme", "features": {"help_center": true, "labels": "false"}, "limits": {"agents": 2, "inboxes": 1}});
+    let made = app.post(p("/accounts"), fields).await.expect(200);
+    let (account, path) = (made.id("/id"), p(&format!("/accounts/{}", made.id("/id"))));
+    assert_eq!(made.at("/features"), &json!({"help_center": true, "labels": false}));
+    let (id, admin) = user(&daemon, &app, "ada@example.com").await;
+    let admin = admin.with_account(account);
+    let members = p(&format!("/accounts/{account}/account_users"));
+    app.post(&members, json!({"user_id": id, "role": "administrator"})).await.expect(200);
+    let shown = admin.get(admin.a("")).await.expect(200);
+    assert_eq!(shown.at("/settings"), &json!({}), "what the platform notes is no setting of the account");
+    assert_eq!((shown.at("/features/help_center"), shown.at("/features/inbox_management")), (&json!(true), &json!(true)));
+    assert!(shown.at("/features").get("labels").is_none(), "{}", shown.text);
+    let own = daemon.client();
+    assert_eq!(own.get(own.a("")).await.expect(200).at("/features/labels"), true, "another account keeps its own");
+
+    let agent = |name: &str| json!({"email": format!("{name}@example.com"), "role": "agent"});
+    admin.post(admin.a("/agents"), agent("bob")).await.expect(200);
+    let refused = admin.post(admin.a("/agents"), agent("eve")).await.expect(402);
+    assert!(refused.str("/error").contains("2 agents"), "{}", refused.text);
+    admin.post(admin.a("/agents/bulk_create"), json!({"emails": ["eve@example.com"]})).await.expect(402);
+    let inbox = json!({"name": "App", "channel": {"type": "api"}});
+    let first = admin.post(admin.a("/inboxes"), inbox.clone()).await.expect(200).id("/id");
+    admin.post(admin.a("/inboxes"), inbox.clone()).await.expect(402);
+    admin.delete(admin.a(&format!("/inboxes/{first}"))).await.expect(200);
+    admin.post(admin.a("/inboxes"), inbox).await.expect(200);
+    let raised = app.patch(&path, json!({"limits": {"agents": 4}, "features": {"labels": true}})).await.expect(200);
+    assert_eq!(raised.at("/features"), &json!({"help_center": true, "labels": true}), "what was not named stays");
+    admin.post(admin.a("/agents/bulk_create"), json!({"emails": ["eve@example.com", "bob@example.com"]})).await.expect(200);
+    for (wrong, field) in [
+        (json!({"limits": {"agents": -1}}), "limits"),
+        (json!({"limits": {"agents": "many"}}), "limits"),
+        (json!({"features": {"labels": "perhaps"}}), "features"),
+        (json!({"custom_attributes": {"a": "x".repeat(1500)}}), "custom_attributes"),
+    ] {
+        assert_names(&app.patch(&path, wrong).await, 422, field);
+    }
+    assert_names(
+        &app.patch(p(&format!("/users/{id}")), json!({"custom_attributes": {"a": 9_999_999_999_i64}})).await,
+        422,
+        "custom_attributes",
+    );
+}
+
+#[tokio::test]
+async fn who_works_in_an_account_of_the_app_is_its_to_place() {
+    let (daemon, app, other) = start().await;
+    let account = app.post(p("/accounts"), json!({"name": "Acme"})).await.expect(200).id("/id");
+    let (id, admin) = user(&daemon, &app, "ada@example.com").await;
+    let members = p(&format!("/accounts/{account}/account_users"));
+    app.post(&members, json!({"user_id": id, "role": "administrator"})).await.expect(200);
+    let admin = admin.with_account(account);
+    let bob = admin.post(admin.a("/agents"), json!({"email": "bob@example.com", "role": "agent"})).await.expect(200).id("/id");
+    let changed = app.post(&members, json!({"user_id": bob, "role": "administrator"})).await.expect(200);
+    assert_eq!(changed.str("/role"), "administrator");
+    let elsewhere = app.post(p("/accounts"), json!({"name": "Second"})).await.expect(200).id("/id");
+    app.post(p(&format!("/accounts/{elsewhere}/account_users")), json!({"user_id": bob})).await.expect(200);
+    app.get(p(&format!("/users/{bob}"))).await.expect(401);
+    app.post(&members, json!({"user_id": 1, "role": "agent"})).await.expect(401);
+    let theirs = other.post(p("/accounts"), json!({"name": "Theirs"})).await.expect(200).id("/id");
+    other.post(p(&format!("/accounts/{theirs}/account_users")), json!({"user_id": bob})).await.expect(401);
+}
+
+#[tokio::test]
 async fn users_are_made_once_changed_and_found_by_their_address() {
     let (daemon, app, other) = start().await;
     let (id, own) = user(&daemon, &app, "ada@example.com").await;
