@@ -115,6 +115,11 @@ async fn files_are_the_accounts_and_shown_with_the_macro() {
     execute(admin, id, &[desk.conversation]).await.expect(200);
     let sent = messages(admin, desk.conversation).await;
     assert_eq!(sent[0]["attachments"][0]["extension"], "txt");
+    // Taking back what it sent does not take the file from the macro.
+    admin.delete(admin.a(&format!("/conversations/{}/messages/{}", desk.conversation, sent[0]["id"]))).await.expect(200);
+    execute(admin, id, &[desk.conversation]).await.expect(200);
+    admin.delete(admin.a(&format!("/conversations/{}", desk.conversation))).await.expect(200);
+    assert_eq!(desk.daemon.visitor().get(shown["file_url"].as_str().unwrap()).await.expect(200).text, "prices.txt");
     let plain = make(admin, json!([action("resolve_conversation", json!([]))])).await.expect(200);
     assert!(plain.body["payload"].get("files").is_none(), "absent where there are none");
 }

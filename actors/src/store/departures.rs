@@ -7,11 +7,13 @@ use crate::event::{AccountCard, CONTACT_COLUMNS, Fact, changes};
 use crate::message::UserCard;
 use entity::message::SenderType;
 use entity::{
-    attachment, audit_log, blob, contact, contact_inbox, contact_label, conversation, conversation_label, draft, mention, message, note,
+    attachment, audit_log, blob, contact, contact_inbox, contact_label, conversation, conversation_label, draft, macros, mention, message, note,
     notification, outgoing, participant,
 };
 use sea_orm::sea_query::{Expr, Query, SelectStatement};
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use serde_json::Value;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What leaves.
@@ -197,10 +199,25 @@ async fn drop_avatar(db: &impl ConnectionTrait, blob_id: Option<i64>) -> Result<
     }
 }
 
-async fn drop_blobs(db: &impl ConnectionTrait, which: Condition) -> Result<Vec<String>, DbErr> {
-    let keys = blob::Entity::find().select_only().column(blob::Column::Key).filter(which.clone()).into_tuple().all(db).await?;
-    if !keys.is_empty() {
-        blob::Entity::delete_many().filter(which).exec(db).await?;
+/// Removes the rows of stored files but those that macros send again and again; the keys of what is gone.
+pub(super) async fn drop_blobs(db: &impl ConnectionTrait, which: Condition) -> Result<Vec<String>, DbErr> {
+    let mut found = blob::Entity::find().filter(which).all(db).await?;
+    if !found.is_empty() {
+        let kept = sent_by_macros(db, found.iter().map(|blob| blob.account_id).collect()).await?;
+        found.retain(|blob| !kept.contains(&blob.id));
     }
-    Ok(keys)
+    if !found.is_empty() {
+        blob::Entity::delete_many().filter(blob::Column::Id.is_in(found.iter().map(|blob| blob.id))).exec(db).await?;
+    }
+    Ok(found.into_iter().map(|blob| blob.key).collect())
+}
+
+/// The files that macros of accounts send.
+async fn sent_by_macros(db: &impl ConnectionTrait, accounts: HashSet<i64>) -> Result<HashSet<i64>, DbErr> {
+    let of_accounts = macros::Entity::find().filter(macros::Column::AccountId.is_in(accounts)).all(db).await?;
+    let actions = of_accounts.iter().filter_map(|row| row.actions.as_array()).flatten();
+    let sends = actions.filter(|action| action.get("action_name").is_some_and(|name| name == "send_attachment"));
+    let params = sends.filter_map(|action| action.get("action_params"));
+    let id = |value: &Value| value.as_i64().or_else(|| value.as_str()?.trim().parse().ok());
+    Ok(params.flat_map(|params| params.as_array().map_or(std::slice::from_ref(params), Vec::as_slice)).filter_map(id).collect())
 }

@@ -1,4 +1,5 @@
 //! The statements of a group, one per table.
+use super::departures::drop_blobs;
 use super::{Announcement, Attempt, NewMessage, OutgoingChange, Record, Recorded, Row, is_taken_back, waiting};
 use crate::conversation::rules::labels_of;
 use crate::event::{Event, MessageView};
@@ -10,7 +11,7 @@ use entity::{
 };
 use sea_orm::sea_query::{Expr, ExprTrait, IntoIden, OnConflict, Query, TableRef, ValueTuple};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Iden, IntoActiveModel, Iterable, ModelTrait,
+    ActiveModelTrait, ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, Iden, IntoActiveModel, Iterable, ModelTrait,
     QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
 use std::collections::{HashMap, HashSet};
@@ -456,7 +457,8 @@ pub async fn write_outgoing<'a>(db: &impl ConnectionTrait, records: impl Iterato
         let blobs: Vec<i64> = dropped.iter().filter_map(|attachment| attachment.blob_id).collect();
         let used = attachment::Entity::find().select_only().column(attachment::Column::BlobId);
         let used = QueryTrait::into_query(used.filter(attachment::Column::BlobId.is_in(blobs.iter().copied())));
-        blob::Entity::delete_many().filter(blob::Column::Id.is_in(blobs)).filter(blob::Column::Id.not_in_subquery(used)).exec(db).await?;
+        let unused = Condition::all().add(blob::Column::Id.is_in(blobs)).add(blob::Column::Id.not_in_subquery(used));
+        drop_blobs(db, unused).await?;
     }
     insert::<outgoing::Entity>(db, queued).await?;
     if !done.is_empty() {
