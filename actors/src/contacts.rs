@@ -18,7 +18,7 @@ use crate::message::{Key, Profile};
 use crate::people;
 use crate::persistence::{Commit, PersistenceActor};
 use crate::secret::hash;
-use crate::store::{Record, Recorded, Row, StoreError};
+use crate::store::{Made, Record, Recorded, Row, StoreError};
 use actix::Addr;
 use entity::{account, blob, contact, contact_inbox};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
@@ -366,7 +366,7 @@ fn record(
         outgoing: Vec::new(),
         last_message: None,
         can_reply: true,
-        claim,
+        claim: claim.map(|id| (id, Made::Contact)),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::event::{AccountCard, Event, Fact, MessageView};
 use crate::hub::Hub;
 use crate::message::{Delivery, Key, ProviderId, Sender};
 use crate::persistence::PersistenceActor;
-use crate::store::{NewMessage, OutgoingChange, Record, Recorded, Row, StoreError};
+use crate::store::{Made, NewMessage, OutgoingChange, Record, Recorded, Row, StoreError};
 use crate::wake::Wakes;
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
@@ -147,7 +147,7 @@ impl Work {
         self.state.load(&self.surroundings.db, &self.key).await?;
         match command {
             Command::Deliver(incoming) => self.deliver(inbox, *incoming).await,
-            Command::Say(say) => self.say(inbox, *say).await,
+            Command::Say(say) => self.say(inbox, *say, Made::Message).await,
             Command::Open(open) => self.open(inbox, *open).await,
             Command::Change { conversation_id, by, change } => self.change(inbox, conversation_id, by, change).await,
             Command::Settle { conversation_id, message_id, outcome } => self.settle(inbox, conversation_id, message_id, outcome).await,
@@ -203,13 +203,13 @@ impl Work {
             contact,
             messages,
             can_reply: true,
-            claim: incoming.claim,
+            claim: incoming.claim.map(|id| (id, Made::Message)),
             ..self.record(&inbox, person, conversation, known.as_ref())
         };
         self.commit(record, Some(now)).await
     }
 
-    async fn say(&mut self, inbox: Arc<Inbox>, say: Say) -> Result<Recorded, ConversationError> {
+    async fn say(&mut self, inbox: Arc<Inbox>, say: Say, made: Made) -> Result<Recorded, ConversationError> {
         let now = entity::now();
         if inbox.is_deleted() && !say.draft.private {
             return Err(ConversationError::Refused("The inbox is deleted: only notes can be added".into()));
@@ -224,7 +224,7 @@ impl Work {
         let record = Record {
             messages: vec![message],
             performer,
-            claim: say.claim,
+            claim: say.claim.map(|id| (id, made)),
             can_reply,
             ..self.record(&inbox, person, conversation, Some(&known))
         };
@@ -265,16 +265,18 @@ impl Work {
     async fn open(&mut self, inbox: Arc<Inbox>, open: Open) -> Result<Recorded, ConversationError> {
         let now = entity::now();
         let person = self.person()?;
+        let claim = open.claim.map(|id| (id, Made::Conversation));
         if inbox.row.lock_to_single_conversation
             && let Some(latest) = self.state.latest
         {
             let Some((sender, draft)) = open.first else {
                 let known = self.known(latest).await?;
                 let conversation = Row::Kept(known.row.clone());
-                let record = Record { claim: open.claim, ..self.record(&inbox, person, conversation, Some(&known)) };
+                let record = Record { claim, ..self.record(&inbox, person, conversation, Some(&known)) };
                 return self.commit(record, None).await;
             };
-            return self.say(inbox, Say { conversation_id: latest, sender, draft, claim: open.claim }).await;
+            let say = Say { conversation_id: latest, sender, draft, claim: open.claim };
+            return self.say(inbox, say, Made::Conversation).await;
         }
         let mut opened = rules::open(&inbox.row, person.0.after(), now);
         if opened.status == Status::Open {
@@ -294,7 +296,7 @@ impl Work {
         }
         let performer = open.by.user().cloned();
         let can_reply = rules::can_reply(&inbox.settings, None, now);
-        let record = Record { messages, performer, claim: open.claim, can_reply, ..self.record(&inbox, person, Row::New(opened), None) };
+        let record = Record { messages, performer, claim, can_reply, ..self.record(&inbox, person, Row::New(opened), None) };
         self.commit(record, None).await
     }
 

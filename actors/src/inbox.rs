@@ -4,14 +4,16 @@ use crate::catalog::Inbox;
 use crate::channel::{Channel, ChannelError, SessionStatus, Tools};
 use crate::conversations::Conversations;
 use crate::db::Db;
-use crate::session::Session;
+use crate::session::{Session, Unsettled};
 use crate::wake::Wakes;
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How long an ending session may take to finish what it has begun.
 const GRACE: Duration = Duration::from_secs(6);
@@ -72,9 +74,45 @@ pub struct Surroundings {
     pub conversations: Addr<Conversations>,
     /// What rings when something is to be sent.
     pub wakes: Wakes,
+    /// What became of messages, until it is stored.
+    pub unsettled: Unsettled,
     /// Where sessions run.
     pub pool: Handle,
 }
+
+/// The sessions of one inbox actor, for whoever is to see to it that they end: also when the actor is gone.
+#[derive(Clone, Default)]
+pub struct Lifeline {
+    cancelled: CancellationToken,
+    sessions: TaskTracker,
+    running: Arc<Mutex<Option<AbortHandle>>>,
+}
+
+impl Lifeline {
+    /// Ends the session that runs, and lets no other begin; returns when it has ended: by itself, or cut off after a grace.
+    pub async fn end(&self) {
+        self.cancelled.cancel();
+        self.sessions.close();
+        if tokio::time::timeout(GRACE, self.sessions.wait()).await.is_err() {
+            if let Some(running) = self.lock().take() {
+                running.abort();
+            }
+            self.sessions.wait().await;
+        }
+    }
+
+    fn begin(&self, session: impl Future<Output = Result<(), ChannelError>> + Send + 'static, pool: &Handle) -> Task {
+        let task = self.sessions.spawn_on(session, pool);
+        *self.lock() = Some(task.abort_handle());
+        task
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<AbortHandle>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Task = JoinHandle<Result<(), ChannelError>>;
 
 /// The actor of one inbox.
 pub struct InboxActor {
@@ -83,9 +121,8 @@ pub struct InboxActor {
     channel: Arc<dyn Channel>,
     surroundings: Surroundings,
     connection: Connection,
+    lifeline: Lifeline,
     running: Option<CancellationToken>,
-    /// Set when the actor is to leave once its session has ended.
-    leaving: Vec<tokio::sync::oneshot::Sender<()>>,
     next_start: Option<SpawnHandle>,
 }
 
@@ -94,7 +131,7 @@ pub struct InboxActor {
 #[rtype(result = "()")]
 pub struct Apply(pub Arc<Inbox>);
 
-/// End the session and leave; answered when it has ended.
+/// Leave as soon as the session has ended.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Stop;
@@ -117,20 +154,23 @@ struct Report {
 }
 
 impl InboxActor {
-    /// Of an inbox that is enabled.
-    pub fn new(inbox: Arc<Inbox>, surroundings: Surroundings) -> Self {
+    /// Of an inbox that is enabled. It leaves when the lifeline is ended.
+    pub fn new(inbox: Arc<Inbox>, surroundings: Surroundings, lifeline: Lifeline) -> Self {
         let connection =
             Connection { state: State::Connecting, since: entity::now(), session: 0, failures: 0, last_error: None, last_error_at: None };
         let channel = inbox.settings.build(&surroundings.tools);
-        InboxActor { inbox, channel, surroundings, connection, running: None, leaving: Vec::new(), next_start: None }
+        InboxActor { inbox, channel, surroundings, connection, lifeline, running: None, next_start: None }
     }
 
     fn start_session(&mut self, ctx: &mut Context<Self>) {
+        if self.lifeline.cancelled.is_cancelled() {
+            return ctx.stop();
+        }
         self.next_start = None;
         self.connection.session += 1;
         self.turn(State::Connecting);
         let number = self.connection.session;
-        let (address, cancelled) = (ctx.address(), CancellationToken::new());
+        let (address, cancelled) = (ctx.address(), self.lifeline.cancelled.child_token());
         self.running = Some(cancelled.clone());
         let session = Session {
             inbox: self.inbox.clone(),
@@ -139,11 +179,12 @@ impl InboxActor {
             files: self.surroundings.tools.files.clone(),
             conversations: self.surroundings.conversations.clone(),
             wakes: self.surroundings.wakes.clone(),
+            unsettled: self.surroundings.unsettled.clone(),
             report: Arc::new(move |status| address.do_send(Report { session: number, status })),
             cancelled: cancelled.clone(),
         };
         tracing::info!(inbox.id = self.inbox.row.id, session = number, "session begins");
-        let task = self.surroundings.pool.spawn(session.run());
+        let task = self.lifeline.begin(session.run(), &self.surroundings.pool);
         let abort = task.abort_handle();
         let ended = async move {
             let mut task = task;
@@ -167,13 +208,8 @@ impl InboxActor {
     /// The only place that decides what follows from the end of a session.
     fn session_ended(&mut self, ended: Result<(), ChannelError>, ctx: &mut Context<Self>) {
         let was_cancelled = self.running.take().is_some_and(|token| token.is_cancelled());
-        if !self.leaving.is_empty() {
-            for waits in self.leaving.drain(..) {
-                let _ = waits.send(());
-            }
-            return ctx.stop();
-        }
         if was_cancelled {
+            // Begins afresh, or leaves.
             return self.start_session(ctx);
         }
         let error = match ended {
@@ -256,24 +292,13 @@ impl Handler<Reconnect> for InboxActor {
 }
 
 impl Handler<Stop> for InboxActor {
-    type Result = ResponseFuture<()>;
+    type Result = ();
 
-    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) -> Self::Result {
-        if let Some(handle) = self.next_start.take() {
-            ctx.cancel_future(handle);
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        self.lifeline.cancelled.cancel();
+        if self.running.is_none() {
+            ctx.stop();
         }
-        let (done, waits) = tokio::sync::oneshot::channel();
-        match &self.running {
-            Some(running) => {
-                self.leaving.push(done);
-                running.cancel();
-            }
-            None => ctx.stop(),
-        }
-        Box::pin(async move {
-            // Dropped unsent where there was nothing to wait for.
-            let _ = waits.await;
-        })
     }
 }
 
@@ -297,6 +322,32 @@ impl Handler<Report> for InboxActor {
                 self.connection.failures = 0;
                 self.turn(State::Connected);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_whose_actor_is_gone_ends_by_itself_or_is_cut_off() {
+        for obeys in [true, false] {
+            let lifeline = Lifeline::default();
+            let cancelled = lifeline.cancelled.child_token();
+            let session = async move {
+                cancelled.cancelled().await;
+                if !obeys {
+                    std::future::pending::<()>().await;
+                }
+                Ok(())
+            };
+            // What would wait for its end is gone.
+            drop(lifeline.begin(session, &Handle::current()));
+            let begun = tokio::time::Instant::now();
+            lifeline.end().await;
+            assert!(lifeline.sessions.is_empty(), "the session still runs");
+            assert_eq!(begun.elapsed() >= GRACE, !obeys, "{:?}", begun.elapsed());
         }
     }
 }

@@ -9,6 +9,7 @@ mod m20261121_000004_contacts;
 mod m20261121_000006_event_log;
 mod m20261121_000007_programs;
 mod m20261121_000008_mails;
+mod m20261121_000010_outbox;
 
 /// All migrations in order.
 pub struct Migrator;
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_contacts::Migration),
             Box::new(m20261121_000006_event_log::Migration),
             Box::new(m20261121_000003_reads::Migration),
+            Box::new(m20261121_000010_outbox::Migration),
         ]
     }
 }

@@ -3,6 +3,7 @@ use super::auth::Caller;
 use super::body::{Body, Request};
 use super::client::{self, ClientContact};
 use super::error::{ApiError, ApiResult};
+use super::idempotency::Claim;
 use super::{fields, render, uploads};
 use crate::{password, tokens};
 use actix_web::{HttpResponse, web};
@@ -150,6 +151,7 @@ pub async fn resend_confirmation(_caller: Caller) -> HttpResponse {
 pub async fn create_contact(
     handles: web::Data<Handles>,
     caller: Result<Caller, ApiError>,
+    claim: Claim,
     body: Body<ProfileOrContact>,
 ) -> ApiResult<HttpResponse> {
     let object = body.object;
@@ -160,7 +162,7 @@ pub async fn create_contact(
     let inbox = handles.catalog.now().inbox_by_identifier(&identifier).cloned().filter(|inbox| inbox.settings.kind() == "api");
     let inbox = inbox.ok_or_else(ApiError::not_found)?;
     let contact = super::body::parse(&object)?;
-    client::find_or_create(&handles, &inbox, contact, None).await
+    client::find_or_create(&handles, &inbox, contact, claim).await
 }
 
 /// Read twice: what it is depends on a field of it.
