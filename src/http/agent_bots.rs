@@ -2,7 +2,7 @@
 use super::auth::{Administrator, Agent};
 use super::body::{Body, Request, UploadedFile};
 use super::error::{ApiError, ApiResult};
-use super::{fields, inboxes};
+use super::{fields, inboxes, uploads};
 use crate::tokens;
 use actix_web::{HttpResponse, web};
 use actors::catalog::{BOT_SECRET, Bot};
@@ -12,7 +12,7 @@ use actors::wire::set;
 use entity::access_token::OwnerType;
 use entity::delivery::EndpointKind;
 use entity::platform_grant::{self, GrantKind};
-use entity::{agent_bot, blob, inbox};
+use entity::{agent_bot, inbox};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ActiveValue, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, TransactionTrait};
 use serde::Deserialize;

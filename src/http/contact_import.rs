@@ -11,6 +11,7 @@ use super::contact_transfers::{self, Asked, Outcome};
 use super::contacts::{check_length, checked_email, checked_phone_number};
 use super::error::{ApiError, ApiResult};
 use super::fields::attribute_refusal;
+use super::uploads;
 use actix_web::{HttpResponse, web};
 use actors::contacts::{Update, Wanted};
 use actors::message::Profile;

@@ -3,6 +3,7 @@
 use super::*;
 use actix_web::web;
 use pastey::paste;
+use utoipa::Path as _;
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +30,9 @@ pub struct Route {
     pub method: &'static str,
     /// With `{…}` for what varies.
     pub path: &'static str,
-    description: fn() -> utoipa::openapi::path::Operation,
-    register: fn(&mut web::ServiceConfig, &str),
-    schemas: fn(&mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>),
+    pub(super) description: fn() -> utoipa::openapi::path::Operation,
+    pub(super) register: fn(&mut web::ServiceConfig, &str),
+    pub(super) schemas: fn(&mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>),
 }
 
 macro_rules! routes {
