@@ -5,6 +5,7 @@
 
 use crate::harness::Database;
 use entity::conversation::Status;
+use entity::message::MessageType;
 use konversio::reads::Page;
 use konversio::reads::contacts::{self, Sort as ContactSort};
 use konversio::reads::conversations::{self, Direction, Scope, Sort};
@@ -12,7 +13,7 @@ use konversio::reads::filter::{Compiler, Table};
 use konversio::reads::search::{self, Wanted};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sea_query::SelectStatement;
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbBackend};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbBackend, QueryTrait};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -107,6 +108,10 @@ fn statements(backend: DbBackend) -> Vec<(String, SelectStatement)> {
         for text in ["customer 77", "77"] {
             add(format!("search of conversations, {who}, {text}"), search::conversations(backend, scope, text, first));
         }
+    }
+    for message_type in [MessageType::Incoming, MessageType::Template] {
+        let last = konversio::http::inbox_health::exchanged(3, message_type);
+        add(format!("last message of an inbox, {message_type:?}"), QueryTrait::into_query(last));
     }
     let known = contacts::known(1);
     add("count of contacts".into(), contacts::count(&known));
