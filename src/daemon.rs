@@ -1,4 +1,4 @@
-//! Starts everything in order and stops it in the reverse order.
+//! Starts everything in order, and stops it within ten seconds of a signal.
 use crate::http::gate::Gate;
 use crate::http::throttle::Throttles;
 use crate::members::{NewMember, NewPlace, create_app, create_user, give_place};
@@ -29,15 +29,23 @@ use sea_orm::{
 };
 use std::fs::{self, File};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// How long, in milliseconds, the peer of a connection may take nothing of what is sent to it.
 const STUCK: u32 = 20_000;
+
+/// From a signal on, what is under way may take so long: requests, and what others have been asked.
+const ENDS_WITHIN: Duration = Duration::from_millis(7500);
+/// Then what has been accepted may take so long to be committed.
+const COMMITS_WITHIN: Duration = Duration::from_secs(1);
+/// Then whatever still runs may take so long to notice.
+const LEAVES_WITHIN: Duration = Duration::from_millis(500);
 
 /// Whom `create-admin` creates.
 #[derive(Debug)]
@@ -64,7 +72,7 @@ pub fn run(settings: Settings, settings_path: Option<PathBuf>) -> anyhow::Result
         let daemon = Daemon::start(&settings, pool.handle().clone()).await?;
         daemon.run(settings, settings_path).await
     });
-    pool.shutdown_timeout(Duration::from_secs(1));
+    pool.shutdown_timeout(LEAVES_WITHIN);
     served
 }
 
@@ -92,8 +100,7 @@ pub fn create_admin(settings: &Settings, admin: CreateAdmin) -> anyhow::Result<(
     rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
     actix::System::new().block_on(async {
         let vault = Vault::new(&load_or_create_key(&settings.data_dir)?);
-        let (db, _alone) = open(settings).await?;
-        Migrator::up(&db.write, None).await.context("migrating the database")?;
+        let (db, alone) = open_beside(settings).await?;
         let email = http::fields::email_address(&admin.email).context("--email is no e-mail address")?;
         if let Some(words) = password::refusal(admin.password.expose()) {
             anyhow::bail!("--password: {words}");
@@ -115,6 +122,7 @@ pub fn create_admin(settings: &Settings, admin: CreateAdmin) -> anyhow::Result<(
         transaction.commit().await?;
         println!("{email} is an administrator of account {}", admin.account_id);
         println!("  api_access_token: {token}");
+        tell_when_known(alone.is_none());
         Ok(())
     })
 }
@@ -158,15 +166,21 @@ pub fn create_platform_app(settings: &Settings, name: &str) -> anyhow::Result<()
     rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
     actix::System::new().block_on(async {
         let vault = Vault::new(&load_or_create_key(&settings.data_dir)?);
-        let (db, _alone) = open(settings).await?;
-        Migrator::up(&db.write, None).await.context("migrating the database")?;
+        let (db, alone) = open_beside(settings).await?;
         let transaction = db.write.begin().await?;
         let (app, token) = create_app(&transaction, &vault, name.trim()).await.context("creating the platform app")?;
         transaction.commit().await?;
         println!("Platform app {} ({}) was created. This is shown once:", app.id, app.name);
         println!("  api_access_token: {token}");
+        tell_when_known(alone.is_none());
         Ok(())
     })
+}
+
+fn tell_when_known(is_beside_daemon: bool) {
+    if is_beside_daemon {
+        println!("The daemon that runs knows it within 30 seconds, or at once after SIGHUP.");
+    }
 }
 
 /// The running daemon.
@@ -192,10 +206,10 @@ impl Daemon {
         let (db, alone) = open(settings).await?;
         Migrator::up(&db.write, None).await.context("migrating the database")?;
         bootstrap::bootstrap(&db.write, &vault, &settings.bootstrap).await?;
-        apply_inboxes(&db.write, &vault, &settings.inboxes).await?;
+        let egress = Egress::new(settings.outbound.allow_cidrs.clone(), Duration::from_secs(settings.webhooks.timeout_seconds))?;
+        apply_inboxes(&db.write, &vault, &egress, &settings.inboxes).await?;
         let files = Files::new(file_store(settings)?, vault.clone(), &settings.public_url());
         let catalog = Catalog::load(db.clone(), vault.clone(), files.clone()).await?;
-        let egress = Egress::new(settings.outbound.allow_cidrs.clone(), Duration::from_secs(settings.webhooks.timeout_seconds))?;
         let tools = Tools { public_url: settings.public_url(), relay: settings.mail_relay().map(Arc::new), files };
         let handles = system::start(Parts {
             db,
@@ -251,8 +265,24 @@ impl Daemon {
         ended
     }
 
-    /// In the reverse order: no new requests, those under way to their end, then sessions and deliveries, then the last commit.
+    /// No new requests, sessions or deliveries; those under way to their end, or to the one deadline of them all; then the last
+    /// commit, which nothing cuts short.
     async fn stop(self) {
+        let deadline = Instant::now() + ENDS_WITHIN;
+        let (served, ended) =
+            tokio::join!(timeout_at(deadline, self.stop_serving()), timeout_at(deadline + LEAVES_WITHIN, self.handles.stop(deadline)));
+        if served.is_err() {
+            tracing::warn!("a request did not end in time and stays unanswered");
+        }
+        if ended.is_err() {
+            tracing::warn!("a session or delivery did not end in time; what it had begun is taken up at the next start");
+        }
+        if timeout_at(Instant::now() + COMMITS_WITHIN, self.handles.flush()).await.is_err() {
+            tracing::error!("the database has not taken what was still to be committed; nobody was told that it is stored");
+        }
+    }
+
+    async fn stop_serving(&self) {
         // The server closes its socket and the connections of its clients at the same time, cutting off who is about to send:
         // so first nobody new, and whoever keeps a connection hears with the next answer that it ends.
         self.server.pause().await;
@@ -262,9 +292,6 @@ impl Daemon {
         self.stopping.cancel();
         self.gate.quiet().await;
         self.server.stop(true).await;
-        if tokio::time::timeout(Duration::from_secs(8), self.handles.stop()).await.is_err() {
-            tracing::warn!("a session or delivery did not end in time; what it had begun is taken up at the next start");
-        }
     }
 }
 
@@ -325,7 +352,7 @@ fn cors(origins: &[String]) -> Cors {
     }
 }
 
-/// Held while the daemon runs: nobody else may write to its database.
+/// Held while the daemon runs: no other daemon may write to its database.
 enum Alone {
     /// A locked file beside the database.
     File(#[allow(dead_code, reason = "holds the lock")] File),
@@ -336,45 +363,83 @@ enum Alone {
 /// The lock that every daemon on one PostgreSQL database asks for.
 const ADVISORY_LOCK: i64 = 0x6b6f_6e76_6572_7369;
 
+/// Opens the database for whoever must be alone with it.
 async fn open(settings: &Settings) -> anyhow::Result<(Db, Alone)> {
-    let url = database_url(settings);
-    match settings.database() {
-        Database::Sqlite(path) => {
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-            }
-            let lock_path = path.with_extension("lock");
-            let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
-            let lock = lock.with_context(|| format!("opening {}", lock_path.display()))?;
-            lock.try_lock().map_err(|error| match error {
-                fs::TryLockError::WouldBlock => {
-                    anyhow::anyhow!("another konversio runs on {}: stop it first, or give this one another data_dir", path.display())
-                }
-                fs::TryLockError::Error(error) => anyhow::anyhow!("locking {}: {error}", lock_path.display()),
-            })?;
-            let db = Db::open(&url, settings.read_connections()).await.with_context(|| format!("opening {}", path.display()))?;
-            Ok((db, Alone::File(lock)))
-        }
+    let alone = match settings.database() {
+        Database::Sqlite(path) => lock_file(&path)?,
         Database::Postgres(_) => {
-            let db = Db::open(&url, settings.read_connections()).await.with_context(|| format!("connecting to {}", settings.database()))?;
-            let connection = Db::open(&url, 1).await?.write;
-            let mut is_alone = asks_alone(&connection).await?;
+            let mut alone = advisory_lock(settings).await?;
             // The connections of a daemon that was killed may outlive it for a moment.
             for _ in 0..50 {
-                if is_alone {
+                if alone.is_some() {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                is_alone = asks_alone(&connection).await?;
+                alone = advisory_lock(settings).await?;
             }
-            anyhow::ensure!(
-                is_alone,
-                "another konversio runs on {}: stop it first, or give this one another database",
-                settings.database()
-            );
-            Ok((db, Alone::Connection(connection)))
+            alone
         }
+    };
+    let alone = alone.with_context(|| {
+        format!("another konversio runs on {}: stop it first, or give this one another database or data_dir", settings.database())
+    })?;
+    Ok((connect(settings).await?, alone))
+}
+
+/// Opens the database for a command that adds a row: with the newest schema, or beside a daemon that runs and has the same.
+async fn open_beside(settings: &Settings) -> anyhow::Result<(Db, Option<Alone>)> {
+    let alone = match settings.database() {
+        Database::Sqlite(path) => lock_file(&path)?,
+        Database::Postgres(_) => advisory_lock(settings).await?,
+    };
+    let db = connect(settings).await?;
+    if alone.is_some() {
+        Migrator::up(&db.write, None).await.context("migrating the database")?;
+    } else {
+        let pending = Migrator::get_pending_migrations(&db.write).await?.len();
+        anyhow::ensure!(pending == 0, "the daemon that runs is of another version: restart it with this one first");
     }
+    Ok((db, alone))
+}
+
+async fn connect(settings: &Settings) -> anyhow::Result<Db> {
+    let opened = Db::open(&database_url(settings), settings.read_connections()).await;
+    opened.with_context(|| format!("opening {}", settings.database()))
+}
+
+/// Locks a file beside the database, under the one name that the database has however it is reached; none if another has.
+fn lock_file(path: &Path) -> anyhow::Result<Option<Alone>> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    }
+    let mut name = true_path(path).with_context(|| format!("looking for {}", path.display()))?.into_os_string();
+    name.push(".lock");
+    let lock = File::options().create(true).truncate(false).write(true).open(&name);
+    let lock = lock.with_context(|| format!("opening {}", Path::new(&name).display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(Alone::File(lock))),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", Path::new(&name).display())),
+    }
+}
+
+/// Where a file is or will be, all links followed.
+fn true_path(path: &Path) -> std::io::Result<PathBuf> {
+    let folder = |path: &Path| path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or_else(|| ".".into(), Path::to_path_buf);
+    match path.canonicalize() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => match path.read_link() {
+            // A link to a file that is not there yet.
+            Ok(target) => true_path(&folder(path).join(target)),
+            Err(_) => Ok(folder(path).canonicalize()?.join(path.file_name().unwrap_or_default())),
+        },
+        found => found,
+    }
+}
+
+async fn advisory_lock(settings: &Settings) -> anyhow::Result<Option<Alone>> {
+    let opened = Db::open(&database_url(settings), 1).await;
+    let connection = opened.with_context(|| format!("connecting to {}", settings.database()))?.write;
+    Ok(asks_alone(&connection).await?.then_some(Alone::Connection(connection)))
 }
 
 async fn asks_alone(connection: &DatabaseConnection) -> anyhow::Result<bool> {

@@ -3,9 +3,10 @@
 //! SIGHUP and a changed file lead here. An invalid file changes nothing: it is logged with line and key, and the metric
 //! `konversio_config_valid` turns 0.
 use crate::http::fields::email_address;
-use crate::inboxes::{announce, new_row, sealed, set_members};
+use crate::inboxes::{announce, new_row, sealed, set_members, webhook_url};
 use crate::settings::{InboxEntry, Settings};
 use crate::telemetry;
+use actors::egress::Egress;
 use actors::event::AccountCard;
 use actors::secret::Vault;
 use actors::supervisor::Reconcile;
@@ -14,9 +15,10 @@ use anyhow::Context;
 use entity::{account, inbox, user};
 use notify::{EventKind, RecursiveMode, Watcher};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, IntoActiveModel, QueryFilter,
+    ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
     TransactionTrait,
 };
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +43,7 @@ pub async fn reload(handles: &Handles, running: &mut Settings, path: Option<&Pat
 
 async fn try_reload(handles: &Handles, running: &mut Settings, path: Option<&Path>) -> anyhow::Result<()> {
     let new = Settings::load(path)?;
-    apply_inboxes(&handles.db.write, &handles.vault, &new.inboxes).await?;
+    apply_inboxes(&handles.db.write, &handles.vault, &handles.egress, &new.inboxes).await?;
     handles.tell_announcements();
     handles.catalog.reload().await?;
     handles.supervisor.send(Reconcile).await?;
@@ -62,7 +64,8 @@ async fn try_reload(handles: &Handles, running: &mut Settings, path: Option<&Pat
 ///
 /// # Errors
 /// Names the inbox and what is wrong with it.
-pub async fn apply_inboxes(db: &DatabaseConnection, vault: &Vault, entries: &[InboxEntry]) -> anyhow::Result<()> {
+pub async fn apply_inboxes(db: &DatabaseConnection, vault: &Vault, egress: &Egress, entries: &[InboxEntry]) -> anyhow::Result<()> {
+    check_webhooks(db, egress, entries).await?;
     let transaction = db.begin().await?;
     for entry in entries {
         apply_entry(&transaction, vault, entry).await.with_context(|| format!("[[inbox]] {:?}", entry.name))?;
@@ -84,14 +87,30 @@ pub async fn apply_inboxes(db: &DatabaseConnection, vault: &Vault, entries: &[In
     Ok(())
 }
 
+/// Checks the addresses that are about to be saved, as the API does: before the transaction, since names are looked up. One that
+/// is stored already was checked when it was, and is again whenever something is sent there.
+async fn check_webhooks(db: &DatabaseConnection, egress: &Egress, entries: &[InboxEntry]) -> anyhow::Result<()> {
+    for entry in entries {
+        let Some(url) = webhook_url(&entry.channel) else { continue };
+        let stored = stored_inbox(db, entry).await?;
+        if stored.is_some_and(|stored| stored.channel_settings.get("webhook_url").and_then(Value::as_str) == Some(url)) {
+            continue;
+        }
+        egress.check(url).await.map_err(|refusal| entry.webhook_error(refusal.to_string()))?;
+    }
+    Ok(())
+}
+
+/// The row of an entry.
+async fn stored_inbox(db: &impl ConnectionTrait, entry: &InboxEntry) -> Result<Option<inbox::Model>, DbErr> {
+    let of_account = inbox::Entity::find().filter(inbox::Column::AccountId.eq(entry.account_id));
+    of_account.filter(inbox::Column::ManagedByFile.eq(&entry.name)).one(db).await
+}
+
 async fn apply_entry(db: &impl ConnectionTrait, vault: &Vault, entry: &InboxEntry) -> anyhow::Result<()> {
     let account = account::Entity::find_by_id(entry.account_id).one(db).await?;
     let account = account.with_context(|| format!("account_id: there is no account {}", entry.account_id))?;
-    let stored = inbox::Entity::find()
-        .filter(inbox::Column::AccountId.eq(entry.account_id))
-        .filter(inbox::Column::ManagedByFile.eq(&entry.name))
-        .one(db)
-        .await?;
+    let stored = stored_inbox(db, entry).await?;
     let members = members(db, &entry.members).await?;
     let before = stored.clone();
     let mut row = match stored {
@@ -127,7 +146,7 @@ async fn apply_entry(db: &impl ConnectionTrait, vault: &Vault, entry: &InboxEntr
 fn differs(vault: &Vault, stored: &inbox::Model, entry: &InboxEntry) -> bool {
     let mut value = stored.channel_settings.clone();
     let opened = match &mut value {
-        serde_json::Value::Object(object) => {
+        Value::Object(object) => {
             vault.open_fields(actors::catalog::CHANNEL_SETTINGS, entry.channel.secret_fields(), object).is_ok()
         }
         _ => false,

@@ -19,7 +19,7 @@ use crate::message::{Key, Profile, UserCard};
 use crate::people;
 use crate::persistence::{Commit, PersistenceActor};
 use crate::secret::hash;
-use crate::store::{Record, Recorded, Row, StoreError};
+use crate::store::{Made, Record, Recorded, Row, StoreError};
 use actix::Addr;
 use entity::{account, blob, contact, contact_inbox, contact_label};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
@@ -408,7 +408,7 @@ fn record(
         outgoing: Vec::new(),
         last_message: None,
         can_reply: true,
-        claim: wanted.claim,
+        claim: wanted.claim.map(|id| (id, Made::Contact)),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::event::{AccountCard, Event, Fact, MessageView};
 use crate::hub::Hub;
 use crate::message::{Delivery, Key, Sender};
 use crate::persistence::{Announce, PersistenceActor};
-use crate::store::{Announcement, NewMessage, Record, Recorded, Row, StoreError};
+use crate::store::{Announcement, Made, NewMessage, Record, Recorded, Row, StoreError};
 use crate::wake::Wakes;
 use crate::webhooks::destinations;
 use actix::prelude::*;
@@ -154,7 +154,7 @@ impl Work {
         self.state.load(&self.surroundings.db, &self.key).await?;
         match command {
             Command::Deliver(incoming) => self.deliver(inbox, *incoming).await,
-            Command::Say(say) => self.act(inbox, act::say(*say)).await,
+            Command::Say(say) => self.act(inbox, act::say(*say, Made::Message)).await,
             Command::Open(open) => self.open(inbox, *open).await,
             Command::Change { conversation_id, by: By::Contact, change: Change::SeenByContact } => self.seen(inbox, conversation_id).await,
             Command::Change { conversation_id, by, change } => {
@@ -224,7 +224,7 @@ impl Work {
             contact,
             messages,
             can_reply: true,
-            claim: incoming.claim,
+            claim: incoming.claim.map(|id| (id, Made::Message)),
             ..self.record(&inbox, person, conversation, known.as_ref())
         };
         self.commit(record, Some(now)).await
@@ -233,16 +233,17 @@ impl Work {
     async fn open(&mut self, inbox: Arc<Inbox>, open: Open) -> Result<Recorded, ConversationError> {
         let now = entity::now();
         let person = self.person()?;
+        let claim = open.claim.map(|id| (id, Made::Conversation));
         if inbox.row.lock_to_single_conversation
             && let Some(latest) = self.state.latest
         {
             let Some((sender, draft)) = open.first else {
                 let known = self.known(latest).await?;
                 let conversation = Row::Kept(known.row.clone());
-                let record = Record { claim: open.claim, ..self.record(&inbox, person, conversation, Some(&known)) };
+                let record = Record { claim, ..self.record(&inbox, person, conversation, Some(&known)) };
                 return self.commit(record, None).await;
             };
-            return self.act(inbox, act::say(Say { conversation_id: latest, sender, draft, claim: open.claim })).await;
+            return self.act(inbox, act::say(Say { conversation_id: latest, sender, draft, claim: open.claim }, Made::Conversation)).await;
         }
         let mut opened = rules::open(&inbox.row, person.0.after(), now);
         if opened.status == Status::Open {
@@ -262,7 +263,7 @@ impl Work {
         }
         let performer = open.by.user().cloned();
         let can_reply = rules::can_reply(&inbox.settings, None, now);
-        let record = Record { messages, performer, claim: open.claim, can_reply, ..self.record(&inbox, person, Row::New(opened), None) };
+        let record = Record { messages, performer, claim, can_reply, ..self.record(&inbox, person, Row::New(opened), None) };
         self.commit(record, None).await
     }
 

@@ -4,14 +4,16 @@ use crate::catalog::Inbox;
 use crate::channel::{Channel, ChannelError, SessionStatus, Tools};
 use crate::conversations::Conversations;
 use crate::db::Db;
-use crate::session::Session;
+use crate::session::{Session, Unsettled};
 use crate::wake::Wakes;
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How long an ending session may take to finish what it has begun.
 const GRACE: Duration = Duration::from_secs(6);
@@ -74,9 +76,45 @@ pub struct Surroundings {
     pub conversations: Addr<Conversations>,
     /// What rings when something is to be sent.
     pub wakes: Wakes,
+    /// What became of messages, until it is stored.
+    pub unsettled: Unsettled,
     /// Where sessions run.
     pub pool: Handle,
 }
+
+/// The sessions of one inbox actor, for whoever is to see to it that they end: also when the actor is gone.
+#[derive(Clone, Default)]
+pub struct Lifeline {
+    cancelled: CancellationToken,
+    sessions: TaskTracker,
+    running: Arc<Mutex<Option<AbortHandle>>>,
+}
+
+impl Lifeline {
+    /// Ends the session that runs, and lets no other begin; returns when it has ended: by itself, or cut off after a grace.
+    pub async fn end(&self) {
+        self.cancelled.cancel();
+        self.sessions.close();
+        if tokio::time::timeout(GRACE, self.sessions.wait()).await.is_err() {
+            if let Some(running) = self.lock().take() {
+                running.abort();
+            }
+            self.sessions.wait().await;
+        }
+    }
+
+    fn begin(&self, session: impl Future<Output = Result<(), ChannelError>> + Send + 'static, pool: &Handle) -> Task {
+        let task = self.sessions.spawn_on(session, pool);
+        *self.lock() = Some(task.abort_handle());
+        task
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<AbortHandle>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Task = JoinHandle<Result<(), ChannelError>>;
 
 /// The actor of one inbox.
 pub struct InboxActor {
@@ -85,10 +123,9 @@ pub struct InboxActor {
     channel: Arc<dyn Channel>,
     surroundings: Surroundings,
     connection: Connection,
+    lifeline: Lifeline,
     /// The session, or the pause before the next one.
     running: Option<CancellationToken>,
-    /// Set when the actor is to leave once its session has ended.
-    leaving: Vec<tokio::sync::oneshot::Sender<()>>,
 }
 
 /// The inbox's row, settings or members are these now. The session is restarted only if the channel's settings differ.
@@ -96,7 +133,7 @@ pub struct InboxActor {
 #[rtype(result = "()")]
 pub struct Apply(pub Arc<Inbox>);
 
-/// End the session and leave; answered when it has ended.
+/// Leave as soon as the session has ended.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Stop;
@@ -119,15 +156,18 @@ struct Report {
 }
 
 impl InboxActor {
-    /// Of an inbox that is enabled.
-    pub fn new(inbox: Arc<Inbox>, surroundings: Surroundings) -> Self {
+    /// Of an inbox that is enabled. It leaves when the lifeline is ended.
+    pub fn new(inbox: Arc<Inbox>, surroundings: Surroundings, lifeline: Lifeline) -> Self {
         let connection =
             Connection { state: State::Connecting, since: entity::now(), session: 0, failures: 0, last_error: None, last_error_at: None };
         let channel = inbox.settings.build(&surroundings.tools);
-        InboxActor { inbox, channel, surroundings, connection, running: None, leaving: Vec::new() }
+        InboxActor { inbox, channel, surroundings, connection, lifeline, running: None }
     }
 
     fn start_session(&mut self, ctx: &mut Context<Self>) {
+        if self.lifeline.cancelled.is_cancelled() {
+            return ctx.stop();
+        }
         self.connection.session += 1;
         self.turn(State::Connecting);
         let number = self.connection.session;
@@ -146,8 +186,9 @@ impl InboxActor {
             files: self.surroundings.tools.files.clone(),
             conversations: self.surroundings.conversations.clone(),
             wakes: self.surroundings.wakes.clone(),
+            unsettled: self.surroundings.unsettled.clone(),
             report,
-            cancelled: CancellationToken::new(),
+            cancelled: self.lifeline.cancelled.child_token(),
         }
     }
 
@@ -161,7 +202,7 @@ impl InboxActor {
         ctx: &mut Context<Self>,
     ) {
         self.running = Some(cancelled.clone());
-        let task = self.surroundings.pool.spawn(work);
+        let task = self.lifeline.begin(work, &self.surroundings.pool);
         let abort = task.abort_handle();
         let ended = async move {
             let mut task = task;
@@ -179,12 +220,7 @@ impl InboxActor {
                 false => Ok(()),
             });
             let was_cancelled = actor.running.take().is_some_and(|token| token.is_cancelled());
-            if !actor.leaving.is_empty() {
-                for waits in actor.leaving.drain(..) {
-                    let _ = waits.send(());
-                }
-                return ctx.stop();
-            }
+            // Begins afresh, or leaves.
             if was_cancelled { actor.start_session(ctx) } else { then(actor, ended, ctx) }
         }));
     }
@@ -307,21 +343,13 @@ impl Handler<Reconnect> for InboxActor {
 }
 
 impl Handler<Stop> for InboxActor {
-    type Result = ResponseFuture<()>;
+    type Result = ();
 
-    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) -> Self::Result {
-        let (done, waits) = tokio::sync::oneshot::channel();
-        match &self.running {
-            Some(running) => {
-                self.leaving.push(done);
-                running.cancel();
-            }
-            None => ctx.stop(),
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        self.lifeline.cancelled.cancel();
+        if self.running.is_none() {
+            ctx.stop();
         }
-        Box::pin(async move {
-            // Dropped unsent where there was nothing to wait for.
-            let _ = waits.await;
-        })
     }
 }
 
@@ -340,6 +368,32 @@ impl Handler<Report> for InboxActor {
         // What comes from a session that has ended says nothing about the next one.
         if session == self.connection.session && matches!(self.connection.state, State::Connecting | State::Connected) {
             self.hears(status, ctx);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_whose_actor_is_gone_ends_by_itself_or_is_cut_off() {
+        for obeys in [true, false] {
+            let lifeline = Lifeline::default();
+            let cancelled = lifeline.cancelled.child_token();
+            let session = async move {
+                cancelled.cancelled().await;
+                if !obeys {
+                    std::future::pending::<()>().await;
+                }
+                Ok(())
+            };
+            // What would wait for its end is gone.
+            drop(lifeline.begin(session, &Handle::current()));
+            let begun = tokio::time::Instant::now();
+            lifeline.end().await;
+            assert!(lifeline.sessions.is_empty(), "the session still runs");
+            assert_eq!(begun.elapsed() >= GRACE, !obeys, "{:?}", begun.elapsed());
         }
     }
 }

@@ -49,7 +49,8 @@
 //!
 //! # One webhook
 //!
-//! 1. Its row was written with the event. [`webhooks`] runs a loop for each endpoint that has rows.
+//! 1. Its row was written with the event. [`webhooks`] runs a loop for each endpoint that has rows: the events of a conversation
+//!    in their order, several conversations at once.
 //! 2. Each try is signed afresh under the same id and noted; failures are due again after a backoff, for days.
 //!
 //! # One websocket that was away

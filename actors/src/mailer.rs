@@ -19,6 +19,7 @@ use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Que
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -63,6 +64,8 @@ pub struct Mailer {
     domain: Arc<str>,
     bell: Arc<Notify>,
     cancelled: CancellationToken,
+    /// Cuts off what is being sent.
+    cut: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -71,7 +74,8 @@ impl Mailer {
     pub fn new(db: Db, relay: Option<Arc<MailRelay>>, vault: Vault, public_url: &str) -> Self {
         let host = reqwest::Url::parse(public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
         let domain = host.unwrap_or_else(|| "localhost".into()).into();
-        Mailer { db, relay, vault, domain, bell: Arc::default(), cancelled: CancellationToken::new(), tasks: TaskTracker::new() }
+        let (cancelled, cut) = (CancellationToken::new(), CancellationToken::new());
+        Mailer { db, relay, vault, domain, bell: Arc::default(), cancelled, cut, tasks: TaskTracker::new() }
     }
 
     /// Whether mails can be sent at all.
@@ -99,16 +103,21 @@ impl Mailer {
         self.tasks.spawn_on(async move { mailer.send_again_and_again(relay).await }, pool);
     }
 
-    /// Ends; returns when what was begun is finished.
-    pub async fn stop(&self) {
-        self.cancelled.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+    /// Ends; returns when what was begun is finished. A relay that has not answered by the deadline is left, and asked again
+    /// after the next start.
+    pub async fn stop(&self, deadline: Instant) {
+        outbox::stop(&self.tasks, &self.cancelled, &self.cut, deadline).await;
     }
 
     async fn send_again_and_again(&self, relay: Arc<MailRelay>) {
         while !self.cancelled.is_cancelled() {
-            let waiting = Waiting { db: self.db.clone(), relay: relay.clone(), vault: self.vault.clone(), domain: self.domain.clone() };
+            let waiting = Waiting {
+                db: self.db.clone(),
+                relay: relay.clone(),
+                vault: self.vault.clone(),
+                domain: self.domain.clone(),
+                cut: self.cut.clone(),
+            };
             if let Err(error) = outbox::drain(waiting, self.bell.clone(), self.cancelled.child_token()).await {
                 tracing::error!(%error, "sending mail; begun again soon");
                 tokio::select! {
@@ -152,6 +161,7 @@ struct Waiting {
     relay: Arc<MailRelay>,
     vault: Vault,
     domain: Arc<str>,
+    cut: CancellationToken,
 }
 
 #[async_trait]
@@ -177,13 +187,18 @@ impl Queue for Waiting {
             .await
     }
 
-    async fn next_due(&self) -> Result<Option<DateTime<Utc>>, DbErr> {
-        let next = mail::Entity::find().filter(mail::Column::GivenUpAt.is_null()).order_by_asc(mail::Column::DueAt);
+    async fn next_due(&self, busy: &[i64]) -> Result<Option<DateTime<Utc>>, DbErr> {
+        let free = mail::Column::Id.is_not_in(busy.iter().copied());
+        let next = mail::Entity::find().filter(mail::Column::GivenUpAt.is_null()).filter(free).order_by_asc(mail::Column::DueAt);
         Ok(next.one(&self.db.read).await?.map(|row| row.due_at))
     }
 
     async fn work(&self, row: mail::Model) -> Flow {
-        let noted = match self.send(&row).await {
+        let sent = tokio::select! {
+            sent = self.send(&row) => sent,
+            () = self.cut.cancelled() => return Flow::Continue,
+        };
+        let noted = match sent {
             Ok(()) => mail::Entity::delete_by_id(row.id).exec(&self.db.write).await.map(drop),
             Err(error) => self.note(&row, &error).await,
         };

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Rows that wait to be worked off.
 #[async_trait]
@@ -23,10 +25,10 @@ pub trait Queue: Clone + Send + Sync + 'static {
     fn lane(row: &Self::Row) -> i64;
     /// How many lanes at once.
     fn slots(&self) -> usize;
-    /// Rows that are due, oldest first, none of a busy lane.
+    /// Rows that are due, oldest first: none of a busy lane, and one of a lane, so that no lane takes the places of others.
     async fn due(&self, busy: &[i64], now: DateTime<Utc>, limit: u64) -> Result<Vec<Self::Row>, DbErr>;
-    /// When the next row is due; none if nothing waits at all.
-    async fn next_due(&self) -> Result<Option<DateTime<Utc>>, DbErr>;
+    /// When the next row of a lane that is not busy is due; none if none waits.
+    async fn next_due(&self, busy: &[i64]) -> Result<Option<DateTime<Utc>>, DbErr>;
     /// Tries one row and notes what came of it, so that it is not due any more when this returns.
     async fn work(&self, row: Self::Row) -> Flow;
 }
@@ -76,8 +78,9 @@ pub async fn drain<Q: Queue>(queue: Q, bell: Arc<Notify>, cancelled: Cancellatio
                     }
                 }
             }
-            if working.is_empty() && end.is_ok() {
-                let next = queue.next_due().await.ok().flatten();
+            // What is at work may take long: a row of another lane does not wait for it.
+            if working.len() < queue.slots() && end.is_ok() {
+                let next = queue.next_due(&busy).await.ok().flatten();
                 let until = next.map(|due| (due - now).to_std().unwrap_or(Duration::from_millis(20)));
                 wait = until.map_or(LOOK_AGAIN, |until| until.min(LOOK_AGAIN));
             }
@@ -96,6 +99,17 @@ pub async fn drain<Q: Queue>(queue: Q, bell: Arc<Notify>, cancelled: Cancellatio
             () = cancelled.cancelled(), if !stops => {}
             () = tokio::time::sleep(wait), if !stops => {}
         }
+    }
+}
+
+/// Ends loops; returns when what they had begun is finished. What another side has not answered by the deadline is cut: the
+/// loops then end by themselves, so that none is stopped in the middle of noting something.
+pub async fn stop(loops: &TaskTracker, cancelled: &CancellationToken, cut: &CancellationToken, deadline: Instant) {
+    cancelled.cancel();
+    loops.close();
+    if tokio::time::timeout_at(deadline, loops.wait()).await.is_err() {
+        cut.cancel();
+        loops.wait().await;
     }
 }
 
@@ -155,7 +169,7 @@ mod tests {
             Ok(Vec::new())
         }
 
-        async fn next_due(&self) -> Result<Option<DateTime<Utc>>, DbErr> {
+        async fn next_due(&self, _: &[i64]) -> Result<Option<DateTime<Utc>>, DbErr> {
             Ok(None)
         }
 
@@ -169,6 +183,51 @@ mod tests {
     }
 
     const SOON: Duration = Duration::from_secs(10);
+
+    /// Two lanes: the first hangs, the second becomes due a moment later.
+    #[derive(Clone)]
+    struct Slow {
+        due_at: DateTime<Utc>,
+        worked: Arc<watch::Sender<bool>>,
+    }
+
+    #[async_trait]
+    impl Queue for Slow {
+        type Row = i64;
+
+        fn lane(row: &i64) -> i64 {
+            *row
+        }
+
+        fn slots(&self) -> usize {
+            16
+        }
+
+        async fn due(&self, busy: &[i64], now: DateTime<Utc>, _: u64) -> Result<Vec<i64>, DbErr> {
+            let rows = [(1, DateTime::<Utc>::MIN_UTC), (2, self.due_at)];
+            Ok(rows.into_iter().filter(|(lane, due_at)| !busy.contains(lane) && *due_at <= now).map(|(lane, _)| lane).collect())
+        }
+
+        async fn next_due(&self, busy: &[i64]) -> Result<Option<DateTime<Utc>>, DbErr> {
+            Ok((!busy.contains(&2)).then_some(self.due_at))
+        }
+
+        async fn work(&self, row: i64) -> Flow {
+            if row == 2 {
+                self.worked.send_replace(true);
+            }
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_row_that_hangs_does_not_hold_up_one_that_becomes_due_in_another_lane() {
+        let queue = Slow { due_at: entity::now() + chrono::Duration::milliseconds(100), worked: Arc::default() };
+        let draining = tokio::spawn(drain(queue.clone(), Arc::new(Notify::new()), CancellationToken::new()));
+        let mut worked = queue.worked.subscribe();
+        tokio::time::timeout(SOON, worked.wait_for(|worked| *worked)).await.expect("it waited for the other lane").unwrap();
+        draining.abort();
+    }
 
     #[tokio::test]
     async fn looking_for_more_does_not_keep_what_was_begun_from_going_on() {

@@ -49,12 +49,15 @@ pub struct PersistenceActor {
     listener: Listener,
     waiting: Vec<(Command, Answer)>,
     committing: bool,
+    /// Told when nothing waits any more.
+    flushes: Vec<oneshot::Sender<()>>,
 }
 
 impl PersistenceActor {
     /// Over the one writer.
     pub fn new(writer: Writer, hub: Hub, listener: Listener) -> Self {
-        PersistenceActor { writer: Arc::new(Mutex::new(writer)), hub, listener, waiting: Vec::new(), committing: false }
+        let writer = Arc::new(Mutex::new(writer));
+        PersistenceActor { writer, hub, listener, waiting: Vec::new(), committing: false, flushes: Vec::new() }
     }
 
     fn enqueue(&mut self, command: Command, ctx: &mut Context<Self>) -> oneshot::Receiver<Result<Committed, StoreError>> {
@@ -82,6 +85,11 @@ impl PersistenceActor {
                 Ok(committed) => actor.finish(committed, answers),
                 Err(error) => {
                     tracing::error!(group.size = size, %error, "a commit broke down; its senders are told that the outcome is unknown")
+                }
+            }
+            if !actor.committing {
+                for flushed in actor.flushes.drain(..) {
+                    let _ = flushed.send(());
                 }
             }
         }));
@@ -160,7 +168,7 @@ impl Handler<TellAnnouncements> for PersistenceActor {
     }
 }
 
-/// Everything committed so far is published: asked when the daemon stops.
+/// Is everything that was asked for committed and published? Answered when it is: asked when the daemon stops.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Flush;
@@ -169,8 +177,14 @@ impl Handler<Flush> for PersistenceActor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Flush, _: &mut Self::Context) -> Self::Result {
-        let writer = self.writer.clone();
-        // The writer is held for the length of a commit.
-        Box::pin(async move { drop(writer.lock().await) })
+        let (flushed, waits) = oneshot::channel();
+        // What waits is being committed, or is next.
+        if self.committing {
+            self.flushes.push(flushed);
+        }
+        Box::pin(async move {
+            // Dropped unsent where there is nothing to wait for.
+            let _ = waits.await;
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! One run of a channel: what it receives goes to the conversations, what waits for it is sent. A tokio task; an error or a
 //! panic ends it and nothing else.
+use crate::backoff;
 use crate::catalog::Inbox;
 use crate::channel::{Channel, ChannelError, Inlet, Intake, SessionStatus};
 use crate::conversation::{Command, ConversationError, Incoming, Outcome, Target};
@@ -7,6 +8,7 @@ use crate::conversations::{Conversations, Tell};
 use crate::db::Db;
 use crate::files::{FileError, Files, Unkept};
 use crate::message::{Inbound, InboundAttachment, Key, Reference, Thread};
+use crate::outbound;
 use crate::outbox::{self, Flow, Queue};
 use crate::store::{NewFile, StoreError};
 use crate::wake::Wakes;
@@ -16,13 +18,14 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use entity::message::MessageType;
 use entity::{blob, contact_inbox, conversation, cursor, message, outgoing, parked_message};
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::{Alias, Expr, OnConflict, Query};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, Condition, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    TransactionTrait,
+    Select, TransactionTrait,
 };
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +33,31 @@ use tokio_util::sync::CancellationToken;
 const GIVE_UP_AFTER: chrono::Duration = chrono::Duration::days(2);
 /// After this long no commit that was begun is still on its way.
 const DOUBT: Duration = Duration::from_secs(60);
+/// The longest pause between two tries to store what became of a message.
+const SETTLE_AGAIN: Duration = Duration::from_secs(30);
+
+/// What became of messages whose rows do not say so yet. Kept beyond a session, for as long as the daemon runs: what was sent is
+/// not sent again because the database could not take the news.
+#[derive(Clone, Default)]
+pub struct Unsettled(Arc<Mutex<HashMap<i64, Outcome>>>);
+
+impl Unsettled {
+    fn of(&self, message_id: i64) -> Option<Outcome> {
+        self.lock().get(&message_id).cloned()
+    }
+
+    fn keep(&self, message_id: i64, outcome: Outcome) {
+        self.lock().insert(message_id, outcome);
+    }
+
+    fn forget(&self, message_id: i64) {
+        self.lock().remove(&message_id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Outcome>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What a session works with.
 #[derive(Clone)]
@@ -46,6 +74,8 @@ pub struct Session {
     pub conversations: Addr<Conversations>,
     /// What rings when something is to be sent.
     pub wakes: Wakes,
+    /// What an earlier session could not have stored.
+    pub unsettled: Unsettled,
     /// Hears how it is doing.
     pub report: Arc<dyn Fn(SessionStatus) + Send + Sync>,
     /// Ends it.
@@ -66,7 +96,7 @@ impl Session {
         };
         let bell = self.wakes.outgoing.of(self.inbox.row.id);
         let stop = self.cancelled.child_token();
-        let sending = outbox::drain(self.clone(), bell, stop.clone());
+        let sending = outbox::drain(Session { cancelled: stop.clone(), ..self.clone() }, bell, stop.clone());
         tokio::pin!(receiving, sending);
         tokio::select! {
             ended = &mut receiving => {
@@ -333,65 +363,106 @@ impl Queue for Session {
         self.channel.capabilities().parallel_sends
     }
 
-    /// The oldest message of each conversation: later ones wait for it.
     async fn due(&self, busy: &[i64], now: DateTime<Utc>, limit: u64) -> Result<Vec<outgoing::Model>, DbErr> {
-        let heads = outgoing::Entity::find()
-            .select_only()
-            .column_as(outgoing::Column::MessageId.min(), "head")
-            .filter(outgoing::Column::InboxId.eq(self.inbox.row.id))
-            .group_by(outgoing::Column::ConversationId)
-            .into_query();
-        outgoing::Entity::find()
-            .filter(outgoing::Column::MessageId.in_subquery(heads))
-            .filter(outgoing::Column::DueAt.lte(now))
-            .filter(outgoing::Column::ConversationId.is_not_in(busy.iter().copied()))
-            .order_by_asc(outgoing::Column::MessageId)
-            .limit(limit)
-            .all(&self.db.read)
-            .await
+        let due = self.heads(busy).filter(outgoing::Column::DueAt.lte(now)).order_by_asc(outgoing::Column::MessageId);
+        due.limit(limit).all(&self.db.read).await
     }
 
-    async fn next_due(&self) -> Result<Option<DateTime<Utc>>, DbErr> {
-        let first = outgoing::Entity::find().filter(outgoing::Column::InboxId.eq(self.inbox.row.id)).order_by_asc(outgoing::Column::DueAt);
-        Ok(first.one(&self.db.read).await?.map(|row| row.due_at))
+    async fn next_due(&self, busy: &[i64]) -> Result<Option<DateTime<Utc>>, DbErr> {
+        let first = self.heads(busy).order_by_asc(outgoing::Column::DueAt).one(&self.db.read).await?;
+        Ok(first.map(|row| row.due_at))
     }
 
     async fn work(&self, row: outgoing::Model) -> Flow {
-        let loaded = crate::outbound::load(&self.db, &self.files, &self.inbox, row.message_id).await;
+        let outcome = match self.unsettled.of(row.message_id) {
+            Some(outcome) => outcome,
+            None => match self.send(&row).await {
+                Ok(outcome) => outcome,
+                // Stays as it is, to be sent once somebody has helped.
+                Err(error) => return Flow::End(error),
+            },
+        };
+        self.unsettled.keep(row.message_id, outcome.clone());
+        let mut failures = 0;
+        while let Err(error) = self.settle(&row, outcome.clone()).await {
+            tracing::error!(inbox.id = row.inbox_id, message.id = row.message_id, %error, "noting what became of a message; tried again");
+            failures += 1;
+            tokio::select! {
+                () = self.cancelled.cancelled() => return Flow::Continue,
+                () = tokio::time::sleep(backoff::delay(failures).min(SETTLE_AGAIN)) => {}
+            }
+        }
+        self.unsettled.forget(row.message_id);
+        Flow::Continue
+    }
+}
+
+impl Session {
+    /// The oldest message of each conversation that is not busy: later ones wait for it.
+    fn heads(&self, busy: &[i64]) -> Select<outgoing::Entity> {
+        use outgoing::Column;
+        let earlier = Alias::new("earlier");
+        let of_earlier = |column: Column| Expr::col((earlier.clone(), column));
+        let before = Query::select()
+            .expr(Expr::val(1))
+            .from_as(outgoing::Entity, earlier.clone())
+            .and_where(of_earlier(Column::InboxId).eq(Expr::col((outgoing::Entity, Column::InboxId))))
+            .and_where(of_earlier(Column::ConversationId).eq(Expr::col((outgoing::Entity, Column::ConversationId))))
+            .and_where(of_earlier(Column::MessageId).lt(Expr::col((outgoing::Entity, Column::MessageId))))
+            .take();
+        outgoing::Entity::find()
+            .filter(Column::InboxId.eq(self.inbox.row.id))
+            .filter(Column::ConversationId.is_not_in(busy.iter().copied()))
+            .filter(Expr::exists(before).not())
+    }
+
+    /// Has the channel send a message. An error is what only a person can mend.
+    async fn send(&self, row: &outgoing::Model) -> Result<Outcome, ChannelError> {
+        let loaded = outbound::load(&self.db, &self.files, &self.inbox, row.message_id).await;
         let sent = match loaded {
             Ok(Some(outbound)) => self.channel.send(&outbound).await,
             // Deleted meanwhile.
             Ok(None) => Ok(Default::default()),
             Err(error) => Err(ChannelError::temporary(format!("loading the message: {error}"))),
         };
-        let (outcome, flow) = match sent {
+        match sent {
             Ok(id) => {
                 self.status(SessionStatus::Useful);
-                (Outcome::Sent(id), Flow::Continue)
+                Ok(Outcome::Sent(id))
             }
-            Err(ChannelError::Rejected(reason)) => (Outcome::Failed(reason), Flow::Continue),
+            Err(ChannelError::Rejected(reason)) => Ok(Outcome::Failed(reason)),
             Err(ChannelError::Temporary { cause, retry_after }) => {
                 let failures = row.failures.saturating_add(1);
-                let now = entity::now();
-                match outbox::later(failures, retry_after, row.created_at, GIVE_UP_AFTER, now) {
-                    Some(due_at) => (Outcome::Later { failures, due_at, error: cause }, Flow::Continue),
-                    None => (Outcome::Failed(format!("given up after {failures} tries: {cause}")), Flow::Continue),
-                }
+                Ok(match outbox::later(failures, retry_after, row.created_at, GIVE_UP_AFTER, entity::now()) {
+                    Some(due_at) => Outcome::Later { failures, due_at, error: cause },
+                    None => Outcome::Failed(format!("given up after {failures} tries: {cause}")),
+                })
             }
-            // Stays as it is, to be sent once somebody has helped.
-            Err(error @ ChannelError::NeedsAttention(_)) => return Flow::End(error),
-        };
-        let identity = crate::outbound::key(&self.db, row.conversation_id).await;
-        let Ok(Some(key)) = identity else { return Flow::Continue };
-        let settle = Command::Settle { conversation_id: row.conversation_id, message_id: row.message_id, outcome };
-        match self.conversations.send(Tell { key, command: settle }).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => {
-                tracing::error!(inbox.id = row.inbox_id, message.id = row.message_id, %error, "noting what became of a message")
-            }
-            Err(error) => tracing::error!(inbox.id = row.inbox_id, message.id = row.message_id, %error, "noting what became of a message"),
+            Err(error @ ChannelError::NeedsAttention(_)) => Err(error),
         }
-        flow
+    }
+
+    /// Has it stored what became of a message.
+    async fn settle(&self, row: &outgoing::Model, outcome: Outcome) -> Result<(), ConversationError> {
+        let key = outbound::key(&self.db, row.conversation_id).await.map_err(StoreError::from)?;
+        let command = Command::Settle { conversation_id: row.conversation_id, message_id: row.message_id, outcome };
+        let settled = match key {
+            Some(key) => self.conversations.send(Tell { key, command }).await.unwrap_or(Err(ConversationError::Unanswered)),
+            None => Err(ConversationError::NotFound),
+        };
+        match settled {
+            Err(ConversationError::NotFound) if self.is_gone(row).await.map_err(StoreError::from)? => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Whether a message is there no more; then nothing waits any more either.
+    async fn is_gone(&self, row: &outgoing::Model) -> Result<bool, DbErr> {
+        if message::Entity::find_by_id(row.message_id).one(&self.db.read).await?.is_some() {
+            return Ok(false);
+        }
+        outgoing::Entity::delete_by_id(row.message_id).exec(&self.db.write).await?;
+        Ok(true)
     }
 }
 

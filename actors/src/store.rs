@@ -27,7 +27,7 @@ use entity::delivery::DeliveryStatus;
 use entity::{announcement, contact, contact_inbox, conversation, delivery, delivery_attempt, message, outgoing};
 use sea_orm::{
     ActiveValue, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
-    SqlErr, TransactionTrait,
+    SqlErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashSet};
@@ -100,8 +100,19 @@ pub struct Record {
     pub last_message: Option<Arc<MessageView>>,
     /// Whether a reply may be written now.
     pub can_reply: bool,
-    /// The row of `idempotency_keys` that this command answers.
-    pub claim: Option<i64>,
+    /// The row of `idempotency_keys` that this command answers, and with what.
+    pub claim: Option<(i64, Made)>,
+}
+
+/// What a request has made that carries an idempotency key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// A contact.
+    Contact,
+    /// A conversation, whatever was said in it.
+    Conversation,
+    /// A message.
+    Message,
 }
 
 /// A message to be stored.
@@ -359,10 +370,17 @@ impl Writer {
     }
 
     async fn together(&mut self, group: Vec<Command>) -> Result<Vec<Committed>, Failure> {
-        let transaction = self.db.begin().await?;
+        let transaction = self.begin().await?;
         let committed = self.write(&transaction, group).await?;
         transaction.commit().await.map_err(Failure::AtCommit)?;
         Ok(committed)
+    }
+
+    /// On SQLite as a writer from the beginning: a command of the operator may write beside the daemon, and a transaction that had
+    /// read before would fail instead of waiting for it.
+    async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        let sqlite_transaction_mode = Some(SqliteTransactionMode::Immediate);
+        self.db.begin_with_options(TransactionOptions { sqlite_transaction_mode, ..Default::default() }).await
     }
 
     async fn one_by_one(&mut self, group: Vec<Command>) -> Vec<Result<Committed, StoreError>> {
@@ -374,7 +392,7 @@ impl Writer {
     }
 
     async fn in_savepoints(&mut self, group: Vec<Command>) -> Result<Vec<Result<Committed, StoreError>>, DbErr> {
-        let transaction = self.db.begin().await?;
+        let transaction = self.begin().await?;
         let mut results = Vec::with_capacity(group.len());
         for command in group {
             let savepoint = transaction.begin().await?;

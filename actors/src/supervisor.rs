@@ -1,7 +1,7 @@
 //! Compares the inboxes that should run with those that do, and makes them agree. It looks at state, never at events, so a
 //! lost hint costs seconds and not an inbox.
 use crate::catalog::{Catalog, Inbox};
-use crate::inbox::{Apply, InboxActor, Stop, Surroundings};
+use crate::inbox::{Apply, InboxActor, Lifeline, Stop, Surroundings};
 use actix::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,6 +12,10 @@ const TICK: Duration = Duration::from_secs(30);
 /// Starts, reconfigures, stops and replaces inbox actors.
 pub struct Supervisor {
     running: HashMap<i64, Running>,
+    /// Inboxes whose last session has not ended yet: until then none of them begins another.
+    leaving: HashMap<i64, Lifeline>,
+    /// Set once everything ends.
+    stops: bool,
     catalog: Catalog,
     surroundings: Surroundings,
 }
@@ -19,6 +23,7 @@ pub struct Supervisor {
 struct Running {
     actor: Addr<InboxActor>,
     inbox: Arc<Inbox>,
+    lifeline: Lifeline,
 }
 
 /// What is to be done with one inbox.
@@ -55,7 +60,7 @@ pub struct Reconcile;
 #[rtype(result = "Option<Addr<InboxActor>>")]
 pub struct Find(pub i64);
 
-/// End all sessions; answered when they have ended.
+/// End all sessions and begin none; answered when they have ended.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct StopAll;
@@ -63,15 +68,22 @@ pub struct StopAll;
 impl Supervisor {
     /// With nothing running.
     pub fn new(catalog: Catalog, surroundings: Surroundings) -> Self {
-        Supervisor { running: HashMap::new(), catalog, surroundings }
+        Supervisor { running: HashMap::new(), leaving: HashMap::new(), stops: false, catalog, surroundings }
     }
 
-    fn reconcile(&mut self) {
+    fn reconcile(&mut self, ctx: &mut Context<Self>) {
+        if self.stops {
+            return;
+        }
+        // One that died is replaced, once its session has ended.
+        let died: Vec<i64> = self.running.iter().filter(|(_, running)| !running.actor.connected()).map(|(id, _)| *id).collect();
+        for id in died {
+            tracing::error!(inbox.id = id, "the inbox's actor broke down (a bug: its panic is in the log) and is replaced");
+            self.leave(id, ctx);
+        }
         let catalog = self.catalog.now();
-        let wanted: HashMap<i64, Arc<Inbox>> =
-            catalog.inboxes().filter(|inbox| inbox.row.enabled).map(|inbox| (inbox.row.id, inbox.clone())).collect();
-        // One that died is replaced.
-        self.running.retain(|_, running| running.actor.connected());
+        let may_run = |inbox: &&Arc<Inbox>| inbox.row.enabled && !self.leaving.contains_key(&inbox.row.id);
+        let wanted: HashMap<i64, Arc<Inbox>> = catalog.inboxes().filter(may_run).map(|inbox| (inbox.row.id, inbox.clone())).collect();
         let form = |inbox: &Inbox| (inbox.row.clone(), inbox.settings.clone(), inbox.members.clone());
         let running: HashMap<i64, _> = self.running.iter().map(|(id, running)| (*id, form(&running.inbox))).collect();
         let wanted_forms = wanted.iter().map(|(id, inbox)| (*id, form(inbox))).collect();
@@ -79,8 +91,9 @@ impl Supervisor {
             match step {
                 Step::Start(id) => {
                     if let Some(inbox) = wanted.get(&id) {
-                        let actor = InboxActor::new(inbox.clone(), self.surroundings.clone()).start();
-                        self.running.insert(id, Running { actor, inbox: inbox.clone() });
+                        let lifeline = Lifeline::default();
+                        let actor = InboxActor::new(inbox.clone(), self.surroundings.clone(), lifeline.clone()).start();
+                        self.running.insert(id, Running { actor, inbox: inbox.clone(), lifeline });
                     }
                 }
                 Step::Apply(id) => {
@@ -90,15 +103,26 @@ impl Supervisor {
                     }
                 }
                 Step::Stop(id) => {
-                    if let Some(running) = self.running.remove(&id) {
-                        tracing::info!(inbox.id = id, "the inbox is switched off");
-                        running.actor.do_send(Stop);
-                        self.surroundings.wakes.outgoing.forget(&id);
-                    }
+                    tracing::info!(inbox.id = id, "the inbox is switched off");
+                    self.leave(id, ctx);
                 }
             }
         }
         metrics::gauge!("konversio_inboxes").set(u32::try_from(self.running.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Ends what runs of an inbox. Two sessions of one inbox would send the same message, so whatever is wanted of it meanwhile
+    /// begins when the last one has ended.
+    fn leave(&mut self, id: i64, ctx: &mut Context<Self>) {
+        let Some(running) = self.running.remove(&id) else { return };
+        running.actor.do_send(Stop);
+        self.leaving.insert(id, running.lifeline.clone());
+        let ended = async move { running.lifeline.end().await };
+        ctx.spawn(ended.into_actor(self).map(move |(), actor, ctx| {
+            actor.leaving.remove(&id);
+            actor.surroundings.wakes.outgoing.forget(&id);
+            actor.reconcile(ctx);
+        }));
     }
 }
 
@@ -106,12 +130,12 @@ impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.reconcile();
+        self.reconcile(ctx);
         ctx.run_interval(TICK, |actor, ctx| {
             let catalog = actor.catalog.clone();
             let reloading = async move { catalog.reload().await };
-            ctx.spawn(reloading.into_actor(actor).map(|reloaded, actor, _| match reloaded {
-                Ok(()) => actor.reconcile(),
+            ctx.spawn(reloading.into_actor(actor).map(|reloaded, actor, ctx| match reloaded {
+                Ok(()) => actor.reconcile(ctx),
                 Err(error) => tracing::error!(%error, "the catalog could not be renewed; what runs goes on"),
             }));
         });
@@ -121,8 +145,8 @@ impl Actor for Supervisor {
 impl Handler<Reconcile> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, _: Reconcile, _: &mut Self::Context) {
-        self.reconcile();
+    fn handle(&mut self, _: Reconcile, ctx: &mut Self::Context) {
+        self.reconcile(ctx);
     }
 }
 
@@ -138,9 +162,14 @@ impl Handler<StopAll> for Supervisor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: StopAll, _: &mut Self::Context) -> Self::Result {
-        let stops: Vec<_> = self.running.drain().map(|(_, running)| running.actor.send(Stop)).collect();
+        self.stops = true;
+        let running = self.running.drain().map(|(_, running)| {
+            running.actor.do_send(Stop);
+            running.lifeline
+        });
+        let lifelines: Vec<Lifeline> = running.chain(self.leaving.values().cloned()).collect();
         Box::pin(async move {
-            futures_util::future::join_all(stops).await;
+            futures_util::future::join_all(lifelines.iter().map(Lifeline::end)).await;
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Starts the actors in order, and stops them in the reverse order.
+//! Starts the actors in order, and stops them.
 use crate::addresses::Addresses;
 use crate::assignment::{self, AssignmentActor};
 use crate::catalog::Catalog;
@@ -18,6 +18,7 @@ use crate::persistence::{Flush, PersistenceActor, TellAnnouncements};
 use crate::presence::Presence;
 use crate::schedule::ScheduleActor;
 use crate::secret::Vault;
+use crate::session::Unsettled;
 use crate::store::Writer;
 use crate::supervisor::{StopAll, Supervisor};
 use crate::wake::Wakes;
@@ -27,6 +28,7 @@ use actix::prelude::*;
 use sea_orm::DbErr;
 use std::sync::Arc;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 /// What the actors are made of.
 pub struct Parts {
@@ -138,7 +140,14 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
     })
     .start();
     ScheduleActor { db: db.clone(), catalog: catalog.clone(), conversations: conversations.clone(), event_log, events_kept }.start();
-    let surroundings = inbox::Surroundings { db: db.clone(), tools, conversations: conversations.clone(), wakes: wakes.clone(), pool };
+    let surroundings = inbox::Surroundings {
+        db: db.clone(),
+        tools,
+        conversations: conversations.clone(),
+        wakes: wakes.clone(),
+        unsettled: Unsettled::default(),
+        pool,
+    };
     let supervisor = Supervisor::new(catalog.clone(), surroundings).start();
     let contacts = Contacts {
         db: db.clone(),
@@ -174,11 +183,14 @@ impl Handles {
         self.persistence.do_send(TellAnnouncements);
     }
 
-    /// Ends sessions and deliveries, then waits for the last commit. No request may be under way any more.
-    pub async fn stop(&self) {
-        let _ = self.supervisor.send(StopAll).await;
-        self.webhooks.stop().await;
-        self.mailer.stop().await;
+    /// Begins nothing any more; returns when sessions and deliveries have ended. What another side has not answered by the
+    /// deadline is left, and taken up after the next start.
+    pub async fn stop(&self, deadline: Instant) {
+        let _ = tokio::join!(self.supervisor.send(StopAll), self.webhooks.stop(deadline), self.mailer.stop(deadline));
+    }
+
+    /// Returns when everything that was accepted is committed.
+    pub async fn flush(&self) {
         let _ = self.persistence.send(Flush).await;
     }
 }

@@ -1,8 +1,12 @@
 //! Delivers events to webhooks: of accounts, of API inboxes, and of agent bots.
 //!
 //! The deliveries are rows, written with what caused them. Each endpoint with something to deliver has a loop of its own
-//! (`outbox.rs`), so a slow one delays nobody else; deliveries of one conversation go to it one after the other. An endpoint
-//! that fails is tried again for days, with the same id and a fresh signature; each try is noted.
+//! (`outbox.rs`), so a slow one delays nobody else. An endpoint that fails is tried again for days, with the same id and a fresh
+//! signature; each try is noted.
+//!
+//! An endpoint hears of a conversation in the order of its events: one that fails holds up those after it, so that a receiver
+//! that was away for a moment misses nothing and is told nothing too early. One that failed [`HOLDS_UP`] times steps aside and
+//! is tried on its own, so that a receiver which cannot digest it hears of the rest. Other conversations never wait.
 use crate::catalog::{Catalog, Snapshot};
 use crate::conversation::rules::{By, Change};
 use crate::conversation::{Command, Outcome};
@@ -22,7 +26,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use entity::delivery::{DeliveryStatus, EndpointKind};
 use entity::{delivery, delivery_attempt, event};
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{Alias, Expr, Query};
+use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,6 +38,9 @@ use tokio_util::task::TaskTracker;
 
 /// How many conversations' deliveries go to one endpoint at once.
 const SLOTS: usize = 16;
+/// So many failures of a delivery hold up what comes after it in its conversation: about a minute, or as long as the receiver
+/// takes to answer or asks for.
+const HOLDS_UP: i32 = 8;
 /// How often endpoints with something to deliver are looked for, should a ring have been lost.
 const TICK: Duration = Duration::from_secs(30);
 
@@ -96,6 +104,8 @@ pub struct Webhooks {
     loops: Arc<Mutex<HashMap<Endpoint, Arc<Notify>>>>,
     surroundings: Arc<OnceLock<Surroundings>>,
     cancelled: CancellationToken,
+    /// Cuts off tries that are under way.
+    cut: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -122,7 +132,8 @@ pub struct Surroundings {
 
 impl Default for Webhooks {
     fn default() -> Self {
-        Webhooks { loops: Arc::default(), surroundings: Arc::default(), cancelled: CancellationToken::new(), tasks: TaskTracker::new() }
+        let (cancelled, cut) = (CancellationToken::new(), CancellationToken::new());
+        Webhooks { loops: Arc::default(), surroundings: Arc::default(), cancelled, cut, tasks: TaskTracker::new() }
     }
 }
 
@@ -136,11 +147,10 @@ impl Webhooks {
         self.tasks.spawn_on(async move { webhooks.look_again_and_again().await }, &pool);
     }
 
-    /// Ends all loops; returns when what was begun is finished.
-    pub async fn stop(&self) {
-        self.cancelled.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+    /// Ends all loops; returns when what was begun is finished. An endpoint that has not answered by the deadline is left; the
+    /// try counts for nothing, and is made again under the same id after the next start.
+    pub async fn stop(&self, deadline: tokio::time::Instant) {
+        outbox::stop(&self.tasks, &self.cancelled, &self.cut, deadline).await;
     }
 
     /// An event was committed: wakes the endpoints that its deliveries go to.
@@ -164,7 +174,7 @@ impl Webhooks {
         let bell = Arc::new(Notify::new());
         loops.insert(endpoint, bell.clone());
         drop(loops);
-        let (webhooks, queue) = (self.clone(), Deliveries { endpoint, surroundings: surroundings.clone() });
+        let (webhooks, queue) = (self.clone(), Deliveries { endpoint, surroundings: surroundings.clone(), cut: self.cut.clone() });
         self.tasks.spawn_on(async move { webhooks.deliver(queue, bell).await }, &surroundings.pool);
     }
 
@@ -211,6 +221,7 @@ impl Webhooks {
 struct Deliveries {
     endpoint: Endpoint,
     surroundings: Surroundings,
+    cut: CancellationToken,
 }
 
 /// What came of a try.
@@ -279,6 +290,34 @@ impl Deliveries {
         }
     }
 
+    /// The delivery of each lane that is not busy which comes first, and what has no lane but its own.
+    fn heads(&self, busy: &[i64]) -> Select<delivery::Entity> {
+        use delivery::Column;
+        // A word of the statement, not a parameter: so both databases know that the index of what waits is enough.
+        let waits = || Expr::cust((DeliveryStatus::Queued as i16).to_string());
+        let earlier = Alias::new("earlier");
+        let of = |column: Column| Expr::col((delivery::Entity, column));
+        let of_earlier = |column: Column| Expr::col((earlier.clone(), column));
+        let held_up = Query::select()
+            .expr(Expr::val(1))
+            .from_as(delivery::Entity, earlier.clone())
+            .and_where(of_earlier(Column::Status).eq(waits()))
+            .and_where(of_earlier(Column::Endpoint).eq(of(Column::Endpoint)))
+            .and_where(of_earlier(Column::EndpointId).eq(of(Column::EndpointId)))
+            .and_where(of_earlier(Column::ConversationId).eq(of(Column::ConversationId)))
+            .and_where(of_earlier(Column::Id).lt(of(Column::Id)))
+            .and_where(of_earlier(Column::Failures).lt(HOLDS_UP))
+            .take();
+        let (conversations, alone): (Vec<i64>, Vec<i64>) = busy.iter().copied().partition(|lane| *lane >= 0);
+        let is_head = Condition::all().add(Column::ConversationId.is_not_in(conversations)).add(Expr::exists(held_up).not());
+        delivery::Entity::find()
+            .filter(of(Column::Status).eq(waits()))
+            .filter(Column::Endpoint.eq(self.endpoint.0))
+            .filter(Column::EndpointId.eq(self.endpoint.1))
+            .filter(Column::Id.is_not_in(alone.into_iter().map(|lane| -lane)))
+            .filter(Condition::any().add(Column::ConversationId.is_null()).add(Column::Failures.gte(HOLDS_UP)).add(is_head))
+    }
+
     /// When an endpoint that failed is tried again, if ever.
     fn later(&self, row: &delivery::Model, tried: &Tried, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self.endpoint.0 {
@@ -316,8 +355,8 @@ impl Queue for Deliveries {
     type Row = delivery::Model;
 
     fn lane(row: &delivery::Model) -> i64 {
-        // Of no conversation: on its own.
-        row.conversation_id.unwrap_or(-row.id)
+        // Of no conversation, or stepped aside: on its own.
+        row.conversation_id.filter(|_| row.failures < HOLDS_UP).unwrap_or(-row.id)
     }
 
     fn slots(&self) -> usize {
@@ -326,32 +365,13 @@ impl Queue for Deliveries {
 
     async fn due(&self, busy: &[i64], now: DateTime<Utc>, limit: u64) -> Result<Vec<delivery::Model>, DbErr> {
         use delivery::Column;
-        let free = sea_orm::Condition::any()
-            .add(Column::ConversationId.is_null())
-            .add(Column::ConversationId.is_not_in(busy.iter().copied().filter(|lane| *lane >= 0)));
-        delivery::Entity::find()
-            .filter(Column::Status.eq(DeliveryStatus::Queued))
-            .filter(Column::Endpoint.eq(self.endpoint.0))
-            .filter(Column::EndpointId.eq(self.endpoint.1))
-            .filter(Column::DueAt.lte(now))
-            .filter(free)
-            .filter(Column::Id.is_not_in(busy.iter().copied().filter(|lane| *lane < 0).map(|lane| -lane)))
-            .order_by_asc(Column::DueAt)
-            .order_by_asc(Column::Id)
-            // Several of one conversation may come first; they go one after the other.
-            .limit(limit.saturating_mul(4))
-            .all(&self.surroundings.db.read)
-            .await
-            .map(|rows| first_of_each_lane(rows, limit))
+        let due = self.heads(busy).filter(Column::DueAt.lte(now)).order_by_asc(Column::DueAt).order_by_asc(Column::Id);
+        due.limit(limit).all(&self.surroundings.db.read).await
     }
 
-    async fn next_due(&self) -> Result<Option<DateTime<Utc>>, DbErr> {
-        let first = delivery::Entity::find()
-            .filter(delivery::Column::Status.eq(DeliveryStatus::Queued))
-            .filter(delivery::Column::Endpoint.eq(self.endpoint.0))
-            .filter(delivery::Column::EndpointId.eq(self.endpoint.1))
-            .order_by_asc(delivery::Column::DueAt);
-        Ok(first.one(&self.surroundings.db.read).await?.map(|row| row.due_at))
+    async fn next_due(&self, busy: &[i64]) -> Result<Option<DateTime<Utc>>, DbErr> {
+        let first = self.heads(busy).order_by_asc(delivery::Column::DueAt).one(&self.surroundings.db.read).await?;
+        Ok(first.map(|row| row.due_at))
     }
 
     async fn work(&self, mut row: delivery::Model) -> Flow {
@@ -362,7 +382,10 @@ impl Queue for Deliveries {
             Err(error) => return Flow::End(crate::channel::ChannelError::temporary(format!("reading an event: {error}"))),
         };
         let tried = match &event {
-            Some(event) => self.attempt(&row, event).await,
+            Some(event) => tokio::select! {
+                tried = self.attempt(&row, event) => tried,
+                () = self.cut.cancelled() => return Flow::Continue,
+            },
             None => Tried::hopeless("the event is no longer in the log".into()),
         };
         let now = entity::now();
@@ -401,12 +424,6 @@ impl Queue for Deliveries {
             Err(_) => Flow::End(crate::channel::ChannelError::temporary("noting a delivery: the daemon is stopping")),
         }
     }
-}
-
-fn first_of_each_lane(rows: Vec<delivery::Model>, limit: u64) -> Vec<delivery::Model> {
-    let mut lanes = std::collections::HashSet::new();
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    rows.into_iter().filter(|row| lanes.insert(Deliveries::lane(row))).take(limit).collect()
 }
 
 #[cfg(test)]

@@ -10,14 +10,13 @@ pub struct Model {
     pub id: i64,
     /// SHA-256 of caller, method, path and key, in hex; unique.
     pub key_hash: String,
-    /// SHA-256 of the request body, in hex: the same key with another body is refused.
+    /// SHA-256 of what the request said, in hex: the same key with something else is refused. Empty until it was read to its end.
     pub fingerprint: String,
-    /// Which run of the daemon took the request; of an earlier run, it is not running any more.
-    pub boot: Uuid,
     /// What the request made, written in the transaction that made it: a crash before the answer was saved does not make it twice.
     pub resource_id: Option<i64>,
     /// The saved answer.
     pub status: Option<i16>,
+    /// Sealed, since an answer may hold a token.
     pub body: Option<String>,
     pub created_at: DateTimeUtc,
 }

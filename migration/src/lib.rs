@@ -14,6 +14,7 @@ mod m20261121_000014_assignment_policies;
 mod m20261121_000015_orders;
 mod m20261121_000011_people;
 mod m20261121_000009_mail_threads;
+mod m20261121_000010_outbox;
 
 /// All migrations in order.
 pub struct Migrator;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000015_orders::Migration),
             Box::new(m20261121_000011_people::Migration),
             Box::new(m20261121_000009_mail_threads::Migration),
+            Box::new(m20261121_000010_outbox::Migration),
         ]
     }
 }

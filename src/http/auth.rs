@@ -191,6 +191,28 @@ impl FromRequest for ClientInbox {
     }
 }
 
+/// Whether somebody calls whom the daemon knows: by a token, a session, or the identifier of an inbox in the path. What the
+/// caller may do is for the handler to say.
+///
+/// # Errors
+/// If the database fails.
+pub async fn is_known(request: &HttpRequest) -> ApiResult<bool> {
+    let catalog = handles(request)?.catalog.now();
+    if let Some(rest) = request.path().strip_prefix("/public/api/v1/inboxes/") {
+        return Ok(catalog.inbox_by_identifier(rest.split('/').next().unwrap_or_default()).is_some());
+    }
+    if let Some(token) = access_token(request) {
+        let token_hash = hash(&token);
+        let is_program = catalog.bot_by_token(&token_hash).is_some() || catalog.platform_app_by_token(&token_hash).is_some();
+        return Ok(is_program || catalog.user_by_token(&token_hash).is_some());
+    }
+    match authenticate(request).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.status().is_client_error() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 async fn authenticate(request: &HttpRequest) -> ApiResult<Caller> {
     let handles = handles(request)?;
     if let Some(token) = access_token(request) {

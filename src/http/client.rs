@@ -93,16 +93,21 @@ pub async fn create_contact(
     claim: Claim,
     body: Body<ClientContact>,
 ) -> ApiResult<HttpResponse> {
-    find_or_create(&handles, &inbox, body.value, claim.id).await
+    find_or_create(&handles, &inbox, body.value, claim).await
 }
 
 /// The same for whoever has the inbox already.
 ///
 /// # Errors
 /// 401 for a wrong proof of identity, 422 naming a field.
-pub async fn find_or_create(handles: &Handles, inbox: &Arc<Inbox>, contact: ClientContact, claim: Option<i64>) -> ApiResult<HttpResponse> {
+pub async fn find_or_create(handles: &Handles, inbox: &Arc<Inbox>, contact: ClientContact, claim: Claim) -> ApiResult<HttpResponse> {
     let contact = contact.checked()?;
     let hmac_verified = proven(inbox, &contact)?;
+    if let Some(made) = claim.made {
+        let row = contact::Entity::find_by_id(made).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
+        let identity = views::identities(handles, &[row.id]).await?.into_iter().rfind(|identity| identity.inbox_id == inbox.row.id);
+        return Ok(HttpResponse::Ok().json(shown_contact(&row, &identity.ok_or_else(ApiError::not_found)?)));
+    }
     let wanted = Wanted {
         profile: Profile { name: contact.name, email: contact.email, phone_number: contact.phone_number, identifier: contact.identifier },
         source_id: contact.source_id,
@@ -112,7 +117,7 @@ pub async fn find_or_create(handles: &Handles, inbox: &Arc<Inbox>, contact: Clie
         avatar_blob_id: None,
         blocked: false,
         hmac_verified,
-        claim,
+        claim: claim.id,
         ..Wanted::default()
     };
     let recorded = handles.contacts.find_or_create(inbox, &wanted).await?;

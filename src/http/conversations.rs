@@ -135,14 +135,9 @@ async fn identity(handles: &Handles, caller: &impl Sees, new: &NewConversation) 
 }
 
 async fn answer_made(handles: &Handles, caller: &impl Sees, made: i64) -> ApiResult<HttpResponse> {
-    // The row that was made is the first message's, where there was one.
-    let of_message = entity::message::Entity::find_by_id(made).filter(entity::message::Column::AccountId.eq(caller.account_id()));
-    let conversation = conversation::Entity::find_by_id(made).filter(conversation::Column::AccountId.eq(caller.account_id()));
-    let id = match conversation.one(&handles.db.read).await? {
-        Some(found) => found.id,
-        None => of_message.one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?.conversation_id,
-    };
-    answer(handles, id).await
+    let of_account = conversation::Entity::find_by_id(made).filter(conversation::Column::AccountId.eq(caller.account_id()));
+    let found = of_account.one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
+    answer(handles, found.id).await
 }
 
 /// A new status.

@@ -12,9 +12,13 @@ use actors::wire::{iso, iso_or_null};
 use chrono::{DateTime, Utc};
 use entity::delivery::{DeliveryStatus, EndpointKind};
 use entity::message::MessageType;
-use entity::{conversation, delivery, message, outgoing, parked_message};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use entity::{delivery, message, outgoing, parked_message};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use serde_json::json;
+
+/// What goes out: what people say, and what rules say to customers.
+const SENT: &[MessageType] = &[MessageType::Outgoing, MessageType::Template];
 
 /// How the inbox is doing.
 #[utoipa::path(get, path = "", tag = "Inboxes", responses((status = 200, description = "state, since, session, failures, last_error, last_inbound_at, last_outbound_at, backlog")))]
@@ -41,8 +45,8 @@ pub async fn health(handles: web::Data<Handles>, agent: Agent, path: web::Path<(
         "failures": connection.failures,
         "last_error": connection.last_error,
         "last_error_at": iso_or_null(connection.last_error_at),
-        "last_inbound_at": iso_or_null(last_message(&handles, inbox.row.id, MessageType::Incoming).await?),
-        "last_outbound_at": iso_or_null(last_message(&handles, inbox.row.id, MessageType::Outgoing).await?),
+        "last_inbound_at": iso_or_null(last_message(&handles, inbox.row.id, &[MessageType::Incoming]).await?),
+        "last_outbound_at": iso_or_null(last_message(&handles, inbox.row.id, SENT).await?),
         "backlog": { "count": count, "oldest_age_seconds": oldest.map(|oldest| (entity::now() - oldest).num_seconds().max(0)) },
         "parked": parked,
     })))
@@ -78,24 +82,25 @@ async fn backlog(handles: &Handles, inbox: &Inbox) -> ApiResult<(i64, Option<Dat
     Ok(waiting.unwrap_or_default())
 }
 
-/// When the last message of a kind was stored, looked for in the conversations that were active last.
-async fn last_message(handles: &Handles, inbox_id: i64, kind: MessageType) -> ApiResult<Option<DateTime<Utc>>> {
-    let active: Vec<i64> = conversation::Entity::find()
+/// When the last message of these types was written that came in or was sent: notes, what waits and what failed do not count.
+async fn last_message(handles: &Handles, inbox_id: i64, types: &[MessageType]) -> ApiResult<Option<DateTime<Utc>>> {
+    let mut last = None;
+    for message_type in types {
+        let found: Option<DateTime<Utc>> = exchanged(inbox_id, *message_type).into_tuple().one(&handles.db.read).await?;
+        last = last.max(found);
+    }
+    Ok(last)
+}
+
+/// The time of the last message of a type that came in or was sent, by the index `messages_exchanged`.
+pub fn exchanged(inbox_id: i64, message_type: MessageType) -> Select<message::Entity> {
+    message::Entity::find()
         .select_only()
-        .column(conversation::Column::Id)
-        .filter(conversation::Column::InboxId.eq(inbox_id))
-        .order_by_desc(conversation::Column::LastActivityAt)
-        .limit(20)
-        .into_tuple()
-        .all(&handles.db.read)
-        .await?;
-    let last: Option<Option<DateTime<Utc>>> = message::Entity::find()
-        .select_only()
-        .column_as(message::Column::CreatedAt.max(), "last")
-        .filter(message::Column::ConversationId.is_in(active))
-        .filter(message::Column::MessageType.eq(kind))
-        .into_tuple()
-        .one(&handles.db.read)
-        .await?;
-    Ok(last.flatten())
+        .column(message::Column::CreatedAt)
+        .filter(message::Column::InboxId.eq(inbox_id))
+        .filter(message::Column::MessageType.eq(message_type))
+        // The words of the index: neither activities nor notes, and nothing that failed or waits.
+        .filter(Expr::cust("NOT private AND message_type <> 2 AND status < 3"))
+        .order_by_desc(message::Column::Id)
+        .limit(1)
 }

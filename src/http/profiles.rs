@@ -3,6 +3,7 @@ use super::auth::Caller;
 use super::body::{Body, Request};
 use super::client::{self, ClientContact};
 use super::error::{ApiError, ApiResult};
+use super::idempotency::Claim;
 use super::sessions::end_others;
 use super::{audit, fields, render, uploads};
 use crate::{one_time_tokens, password, tokens};
@@ -154,6 +155,7 @@ pub async fn resend_confirmation(_caller: Caller) -> HttpResponse {
 pub async fn create_contact(
     handles: web::Data<Handles>,
     caller: Result<Caller, ApiError>,
+    claim: Claim,
     body: Body<ProfileOrContact>,
 ) -> ApiResult<HttpResponse> {
     let object = body.object;
@@ -164,7 +166,7 @@ pub async fn create_contact(
     let inbox = handles.catalog.now().inbox_by_identifier(&identifier).cloned().filter(|inbox| inbox.settings.kind() == "api");
     let inbox = inbox.ok_or_else(ApiError::not_found)?;
     let contact = super::body::parse(&object)?;
-    client::find_or_create(&handles, &inbox, contact, None).await
+    client::find_or_create(&handles, &inbox, contact, claim).await
 }
 
 /// Read twice: what it is depends on a field of it.

@@ -26,6 +26,25 @@ pub struct InboxEntry {
     pub greeting_message: String,
     /// Whether new conversations are given to agents.
     pub enable_auto_assignment: bool,
+    /// Where the address of its webhook stands, for an error that only the network can tell.
+    webhook_place: Place,
+}
+
+/// A place in the file. An entry that has only moved is the same.
+#[derive(Clone, Debug)]
+struct Place(SettingsError);
+
+impl PartialEq for Place {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl InboxEntry {
+    /// An error of the address of its webhook.
+    pub fn webhook_error(&self, problem: String) -> SettingsError {
+        SettingsError { problem, ..self.webhook_place.0.clone() }
+    }
 }
 
 /// All fields but the channel, which has a parser of its own.
@@ -104,6 +123,7 @@ fn read_entry(document: &Document, path: &str, table: &Table) -> Result<InboxEnt
         greeting_enabled: plain.greeting_enabled,
         greeting_message: plain.greeting_message,
         enable_auto_assignment: plain.enable_auto_assignment,
+        webhook_place: Place(document.error(&format!("{path}.channel.webhook_url"), String::new())),
     })
 }
 

@@ -65,7 +65,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(Kind::Text(address), restart, server.bind),
     setting!(Kind::Text(web_address), restart, server.public_url),
     setting!(Kind::Integer(0, 1024), restart, server.workers),
-    setting!(Kind::Integer(0, 3600), restart, server.shutdown_timeout_seconds),
+    // The daemon leaves within 10 s, with the last commit.
+    setting!(Kind::Integer(0, 7), restart, server.shutdown_timeout_seconds),
     setting!(Kind::Integer(1024, 1 << 32), restart, server.max_body_bytes),
     setting!(Kind::Integer(1, 1_000_000), restart, server.max_in_flight),
     setting!(Kind::List(origin), restart, server.cors_origins),

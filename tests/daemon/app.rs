@@ -180,6 +180,11 @@ pub async fn count(daemon: &Daemon, sql: &'static str) -> i64 {
     }
 }
 
+/// The text that an SQLite database answers.
+pub async fn text(daemon: &Daemon, sql: &'static str) -> String {
+    sqlx::query_scalar(sql).fetch_one(&mut sqlite_connection(daemon).await).await.unwrap()
+}
+
 async fn sqlite_connection(daemon: &Daemon) -> sqlx::SqliteConnection {
     let file = daemon.site().data_dir().join("konversio.db");
     sqlx::SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap()

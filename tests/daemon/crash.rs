@@ -1,6 +1,7 @@
 //! `kill -9` under load: what was acknowledged is there exactly once, and every webhook arrives under one stable id.
 
-use crate::harness::{Client, Daemon, Receiver, SOON, eventually};
+use crate::app::{count, text};
+use crate::harness::{Client, Daemon, Database, Receiver, SOON, eventually};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +11,10 @@ use std::time::Duration;
 const CLIENTS: usize = 32;
 const KILLS: usize = 50;
 
-/// What clients were told: by source id, the id of the message.
+/// How many conversations a client with a key of its own for each request writes to.
+const CONVERSATIONS: usize = 3;
+
+/// What clients were told: by content, the id of the message.
 type Acknowledged = Arc<Mutex<BTreeMap<String, i64>>>;
 
 /// How many messages were acknowledged, and how many may be before the next kill: what is written stays countable on any
@@ -42,16 +46,21 @@ impl Pace {
     }
 }
 
-/// Posts numbered messages to one conversation until told to stop; a message whose answer did not come is posted again.
-async fn write(visitor: Client, path: String, number: usize, said: Acknowledged, pace: Arc<Pace>) {
+/// Posts numbered messages to its conversations in turn until told to stop; a message whose answer did not come is posted again.
+/// What says that it is the same is a source id, or the request's `Idempotency-Key` alone.
+async fn write(visitor: Client, paths: Vec<String>, number: usize, said: Acknowledged, pace: Arc<Pace>) {
     let mut next = 0;
     while pace.may_write().await {
-        let source_id = format!("client-{number}-message-{next}");
-        let request = visitor.request(reqwest::Method::POST, &path).json(&json!({ "content": source_id, "source_id": source_id }));
+        let content = format!("client-{number}-message-{next}");
+        let request = visitor.request(reqwest::Method::POST, &paths[next % paths.len()]);
+        let request = match number % 2 {
+            0 => request.json(&json!({ "content": content, "source_id": content })),
+            _ => request.header("Idempotency-Key", &content).json(&json!({ "content": content })),
+        };
         match visitor.try_answer(request).await {
             Ok(answer) if answer.status == 200 => {
                 let id = answer.id("/id");
-                let before = said.lock().unwrap().insert(source_id, id);
+                let before = said.lock().unwrap().insert(content, id);
                 assert!(before.is_none_or(|before| before == id), "a repeat was answered with another message");
                 pace.acknowledged.fetch_add(1, Ordering::SeqCst);
                 next += 1;
@@ -79,14 +88,14 @@ async fn check(admin: &Client, conversations: &[i64], said: &Acknowledged) -> us
     let mut found: HashMap<String, i64> = HashMap::new();
     for conversation in conversations {
         for row in stored(admin, *conversation).await {
-            let source_id = row["source_id"].as_str().unwrap().to_owned();
-            assert_eq!(row["content"], row["source_id"]);
-            let before = found.insert(source_id.clone(), row["id"].as_i64().unwrap());
-            assert!(before.is_none(), "{source_id} is stored twice");
+            let content = row["content"].as_str().unwrap().to_owned();
+            assert!(row["source_id"].is_null() || row["content"] == row["source_id"]);
+            let before = found.insert(content.clone(), row["id"].as_i64().unwrap());
+            assert!(before.is_none(), "{content} is stored twice");
         }
     }
-    for (source_id, id) in &acknowledged {
-        assert_eq!(found.get(source_id), Some(id), "{source_id} was acknowledged and is not stored as it was told");
+    for (content, id) in &acknowledged {
+        assert_eq!(found.get(content), Some(id), "{content} was acknowledged and is not stored as it was told");
     }
     found.len()
 }
@@ -104,16 +113,20 @@ async fn what_was_acknowledged_survives_fifty_kills_once_and_every_webhook_arriv
     for number in 0..CLIENTS {
         let contact = visitor.post(&contacts, json!({ "identifier": format!("client-{number}") })).await.expect(200);
         let opened = format!("{contacts}/{}/conversations", contact.str("/source_id"));
-        let id = visitor.post(&opened, json!({})).await.expect(200).id("/id");
-        paths.push(format!("{opened}/{id}/messages"));
-        conversations.push(id);
+        let mut of_client = Vec::new();
+        for _ in 0..if number % 2 == 0 { 1 } else { CONVERSATIONS } {
+            let id = visitor.post(&opened, json!({})).await.expect(200).id("/id");
+            of_client.push(format!("{opened}/{id}/messages"));
+            conversations.push(id);
+        }
+        paths.push(of_client);
     }
     let (said, pace) = (Acknowledged::default(), Arc::new(Pace::default()));
     pace.allow(CLIENTS);
     let writers: Vec<_> = paths
         .into_iter()
         .enumerate()
-        .map(|(number, path)| tokio::spawn(write(visitor.clone(), path, number, said.clone(), pace.clone())))
+        .map(|(number, paths)| tokio::spawn(write(visitor.clone(), paths, number, said.clone(), pace.clone())))
         .collect();
     for kill in 0..KILLS {
         // Each time at another moment: after so many more acknowledged messages, in the middle of whatever is going on then.
@@ -131,12 +144,16 @@ async fn what_was_acknowledged_survives_fifty_kills_once_and_every_webhook_arriv
     for writer in writers {
         writer.await.unwrap();
     }
+    if !Database::is_postgres() {
+        assert_eq!(text(&daemon, "PRAGMA integrity_check").await, "ok");
+        assert_eq!(count(&daemon, "SELECT count(*) FROM pragma_foreign_key_check").await, 0);
+    }
     // What was stored without its answer being heard is at most the last message of each client.
     let (stored_at_last, acknowledged) = (check(&admin, &conversations, &said).await, said.lock().unwrap().len());
     assert!(stored_at_last <= acknowledged + CLIENTS, "{stored_at_last} stored, {acknowledged} acknowledged");
     let mut wanted: BTreeSet<String> = BTreeSet::new();
     for conversation in &conversations {
-        wanted.extend(stored(&admin, *conversation).await.iter().map(|row| row["source_id"].as_str().unwrap().to_owned()));
+        wanted.extend(stored(&admin, *conversation).await.iter().map(|row| row["content"].as_str().unwrap().to_owned()));
     }
     // Each message was told under one id, however often; each was told.
     let ids = eventually(Duration::from_secs(120), || async {
@@ -144,7 +161,7 @@ async fn what_was_acknowledged_survives_fifty_kills_once_and_every_webhook_arriv
         for received in receiver.received().iter().filter(|received| received.json["event"] == "message_created") {
             let id = received.header("webhook-id").unwrap().to_owned();
             assert_eq!(received.header("x-chatwoot-delivery"), Some(id.as_str()));
-            ids.entry(received.json["source_id"].as_str().unwrap().to_owned()).or_default().insert(id);
+            ids.entry(received.json["content"].as_str().unwrap().to_owned()).or_default().insert(id);
         }
         (ids.len() >= wanted.len()).then_some(ids)
     })

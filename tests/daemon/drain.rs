@@ -1,6 +1,6 @@
-//! SIGTERM under load: nobody who had begun is cut off, and what was acknowledged is stored.
+//! SIGTERM under load: nobody who had begun is cut off, what was acknowledged is stored, and what was told is noted.
 
-use crate::harness::{Client, Daemon};
+use crate::harness::{Client, Daemon, Receiver, eventually};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
@@ -18,8 +18,10 @@ const STOPS: usize = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_under_load_cuts_off_nobody() {
-    let mut daemon = Daemon::start().await;
+    let (mut daemon, receiver) = tokio::join!(Daemon::start(), Receiver::start());
     let client = daemon.client();
+    let hook = json!({"url": receiver.url("/hook"), "subscriptions": ["message_created"]});
+    client.post(client.a("/webhooks"), hook).await.expect(200);
     let made = client.post(client.a("/inboxes"), json!({"name": "Shop", "channel": {"type": "api"}})).await.expect(200);
     let contacts = format!("/public/api/v1/inboxes/{}/contacts", made.str("/inbox_identifier"));
     let contact = client.post(&contacts, json!({"identifier": "customer"})).await.expect(200);
@@ -65,6 +67,13 @@ async fn sigterm_under_load_cuts_off_nobody() {
         }
     }
     assert_eq!(stored, acknowledged, "as nobody was cut off, everything stored was acknowledged too");
+
+    // Nor was a webhook cut off between its answer and the note of it: each message was told once, and in order.
+    let told = eventually(Duration::from_secs(120), async || {
+        let told: Vec<i64> = receiver.received().iter().filter_map(|one| one.json["id"].as_i64()).collect();
+        (told.len() >= stored.len()).then_some(told)
+    });
+    assert_eq!(told.await, stored.into_keys().collect::<Vec<_>>());
 }
 
 /// Posts one message after the other until the daemon takes no connection any more. Any other end fails the test.

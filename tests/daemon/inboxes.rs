@@ -2,6 +2,7 @@
 
 use crate::desk::{api_inbox, assert_names, assert_refused, conversation, health, member, stored};
 use crate::harness::{Client, Daemon, SOON, eventually};
+use crate::smtp::Smtp;
 use serde_json::{Value, json};
 
 /// What the API shows in place of a secret.
@@ -241,8 +242,24 @@ async fn health_tells_how_an_inbox_is_doing() {
     let conversation = conversation(&admin, id, "hello").await;
     let heard = health(&admin, id).await;
     assert!(heard["last_inbound_at"].is_string() && heard["last_outbound_at"].is_null(), "{heard}");
-    admin.post(admin.a(&format!("/conversations/{conversation}/messages")), json!({"content": "hi"})).await.expect(200);
-    assert!(health(&admin, id).await["last_outbound_at"].is_string());
+    // What customers get counts, not what agents tell each other.
+    let messages = admin.a(&format!("/conversations/{conversation}/messages"));
+    admin.post(&messages, json!({"content": "a note", "private": true})).await.expect(200);
+    assert!(health(&admin, id).await["last_outbound_at"].is_null());
+    admin.post(&messages, json!({"content": "hi"})).await.expect(200);
+    let said = health(&admin, id).await;
+    assert!(said["last_outbound_at"].is_string());
+    // However many conversations were active since.
+    for number in 0..25 {
+        self::conversation(&admin, id, &number.to_string()).await;
+    }
+    let later = health(&admin, id).await;
+    assert_eq!(later["last_outbound_at"], said["last_outbound_at"]);
+    assert_ne!(later["last_inbound_at"], said["last_inbound_at"]);
+    let greeting = json!({"greeting_enabled": true, "greeting_message": "Welcome"});
+    admin.patch(admin.a(&format!("/inboxes/{id}")), greeting).await.expect(200);
+    self::conversation(&admin, id, "hello").await;
+    assert_ne!(health(&admin, id).await["last_outbound_at"], said["last_outbound_at"], "a greeting is said too");
 
     assert_eq!(admin.post(admin.a(&format!("/inboxes/{id}/reconnect")), json!({})).await.expect(200).text, "");
     eventually(SOON, async || {
@@ -307,6 +324,24 @@ async fn a_wrong_field_is_named_and_makes_no_inbox() {
         assert_names(&admin.patch(&path, fields).await, 422, field);
     }
     assert_eq!(admin.get(&path).await.expect(200).body, before, "nothing is changed by halves");
+}
+
+#[tokio::test]
+async fn what_waits_or_failed_was_not_sent() {
+    let (daemon, smtp) = tokio::join!(Daemon::start(), Smtp::start());
+    let admin = daemon.client();
+    let id = smtp.inbox(&admin).await;
+    smtp.hang(true);
+    let contact = json!({"inbox_id": id, "name": "Mia", "email": "mia@example.com"});
+    let contact = admin.post(admin.a("/contacts"), contact).await.expect(200).id("/payload/contact/id");
+    let opened = admin.post(admin.a("/conversations"), json!({"inbox_id": id, "contact_id": contact})).await.expect(200).id("/id");
+    admin.post(admin.a(&format!("/conversations/{opened}/messages")), json!({"content": "hello"})).await.expect(200);
+    smtp.wait_for(1).await;
+    let waits = health(&admin, id).await;
+    assert_eq!((&waits["last_outbound_at"], &waits["backlog"]["count"]), (&Value::Null, &json!(1)));
+    smtp.hang(false);
+    admin.post(admin.a(&format!("/inboxes/{id}/reconnect")), json!({})).await.expect(200);
+    eventually(SOON * 2, async || health(&admin, id).await["last_outbound_at"].is_string().then_some(())).await;
 }
 
 async fn connected(client: &Client, inbox: i64) -> Value {

@@ -80,3 +80,32 @@ async fn conversations_opened_at_once_by_contact_id_share_one_identity() {
     let identities: &Vec<Value> = shown.at("/payload/contact_inboxes").as_array().unwrap();
     assert_eq!(identities.len(), 1);
 }
+
+#[tokio::test]
+async fn addresses_given_at_once_to_a_contact_are_one_address() {
+    const CONTACTS: usize = 10;
+    let daemon = Daemon::start().await;
+    let admin = daemon.client();
+    let inbox = admin.post(admin.a("/inboxes"), json!({ "name": "App", "channel": { "type": "api" } })).await.expect(200).id("/id");
+    let mut contacts = Vec::new();
+    for number in 0..CONTACTS {
+        let fields = json!({ "name": "Ada", "email": format!("ada{number}@example.com") });
+        contacts.push(admin.post(admin.a("/contacts"), fields).await.expect(200).id("/payload/contact/id"));
+    }
+    let give = |contact: i64| {
+        let admin = admin.clone();
+        async move {
+            let path = admin.a(&format!("/contacts/{contact}/contact_inboxes"));
+            let given = admin.post(path, json!({ "inbox_id": inbox })).await.expect(200);
+            (contact, given.str("/source_id").to_owned())
+        }
+    };
+    let all = contacts.iter().flat_map(|contact| (0..AT_ONCE).map(move |_| *contact)).map(give);
+    let given: BTreeSet<(i64, String)> = futures_util::future::join_all(all).await.into_iter().collect();
+    assert_eq!(given.len(), CONTACTS, "every answer names the one address of its contact: {given:?}");
+    for (contact, source_id) in given {
+        let shown = admin.get(admin.a(&format!("/contacts/{contact}"))).await.expect(200);
+        assert_eq!(shown.at("/payload/contact_inboxes").as_array().map(Vec::len), Some(1));
+        assert_eq!(shown.str("/payload/contact_inboxes/0/source_id"), source_id);
+    }
+}

@@ -1,8 +1,9 @@
 //! Starting and stopping: what the first start makes, what it shows to whom, what it refuses, and how it leaves.
 
-use crate::harness::{Daemon, Database, Finished, SOON, Site, eventually, skipped};
+use crate::harness::{Daemon, Database, Finished, Receiver, Reply, SOON, Site, eventually, skipped};
+use crate::smtp::Smtp;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -213,6 +214,131 @@ async fn sigterm_does_not_wait_for_a_request_that_never_ends() {
 }
 
 #[tokio::test]
+async fn sigterm_leaves_in_time_when_a_request_a_webhook_and_a_mail_server_hang_at_once() {
+    let relay = Smtp::start().await;
+    relay.hang(true);
+    let relay_port = relay.port().to_string();
+    let daemon = Daemon::builder().env("KONVERSIO__MAIL__HOST", "127.0.0.1").env("KONVERSIO__MAIL__PORT", &relay_port);
+    let daemon = daemon.env("KONVERSIO__MAIL__SECURITY", "none").env("KONVERSIO__MAIL__FROM", "desk@support.test");
+    let (mut daemon, receiver, smtp) = tokio::join!(daemon.start(), Receiver::start(), Smtp::start());
+    let admin = daemon.client();
+    receiver.answer(Reply::hang());
+    smtp.hang(true);
+    let hook = json!({"url": receiver.url("/hook"), "subscriptions": ["message_created"]});
+    let hook = admin.post(admin.a("/webhooks"), hook).await.expect(200).id("/payload/webhook/id");
+    let inbox = smtp.inbox(&admin).await;
+    let contact = json!({"inbox_id": inbox, "name": "Mia", "email": "mia@example.com"});
+    let contact = admin.post(admin.a("/contacts"), contact).await.expect(200).id("/payload/contact/id");
+    let opened = admin.post(admin.a("/conversations"), json!({"inbox_id": inbox, "contact_id": contact})).await.expect(200).id("/id");
+    let path = admin.a(&format!("/conversations/{opened}/messages"));
+    admin.post(&path, json!({"content": "hello"})).await.expect(200);
+    let transcript = admin.a(&format!("/conversations/{opened}/transcript"));
+    admin.post(transcript, json!({"email": "boss@example.com"})).await.expect(200);
+    let id = receiver.wait_for(1, SOON).await[0].header("webhook-id").unwrap().to_owned();
+    smtp.wait_for(1).await;
+    relay.wait_for(1).await;
+    let _never_finished = HalfSent::contact(&daemon, "Never Finished").await;
+
+    let exit = daemon.terminate().await;
+    assert_eq!(exit.status.code(), Some(0));
+    assert!(exit.took < LEAVES_WITHIN, "it took {:?}", exit.took);
+    assert!(!daemon.log().contains("panicked"), "{}", daemon.log());
+
+    // What was cut counts for nothing and is taken up again, under the same id.
+    receiver.answer(Reply::status(200));
+    smtp.hang(false);
+    relay.hang(false);
+    daemon.restart().await;
+    let again = receiver.wait_for(2, SOON).await;
+    assert_eq!(again[1].header("webhook-id"), Some(id.as_str()));
+    let delivered = eventually(SOON, async || {
+        let list = admin.get(admin.a(&format!("/webhooks/{hook}/deliveries"))).await.expect(200);
+        Some(list.body["payload"][0].clone()).filter(|newest| newest["status"] == "delivered")
+    });
+    assert_eq!(delivered.await["failures"], 0);
+    smtp.wait_for(2).await;
+    relay.wait_for(2).await;
+    assert_eq!(admin.get(&path).await.expect(200).str("/payload/0/content"), "hello");
+}
+
+#[tokio::test]
+async fn the_lock_is_of_the_database_and_not_of_its_name() {
+    if Database::is_postgres() {
+        return skipped("the lock file of an SQLite database", "this run tests on PostgreSQL");
+    }
+    let mut daemon = Daemon::builder().prepare().await;
+    let folder = daemon.site().folder().to_path_buf();
+    let url = |name: &str| format!("sqlite://{}", folder.join(name).display());
+    daemon.site_mut().environment.insert("KONVERSIO__DATABASE__URL".into(), url("a.db"));
+    daemon.restart().await;
+    std::fs::create_dir(folder.join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(folder.join("a.db"), folder.join("elsewhere/link.db")).unwrap();
+    std::os::unix::fs::symlink(&folder, folder.join("elsewhere/folder")).unwrap();
+    for name in ["a.db", "elsewhere/link.db", "elsewhere/folder/a.db"] {
+        daemon.site_mut().environment.insert("KONVERSIO__DATABASE__URL".into(), url(name));
+        assert_named(&daemon.site().run(&["migrate"], COMMAND).await.expect(1), &["another konversio runs"]);
+    }
+    // Another database, however alike its name.
+    daemon.site_mut().environment.insert("KONVERSIO__DATABASE__URL".into(), url("a.sqlite"));
+    daemon.site().run(&["migrate"], COMMAND).await.expect(0);
+}
+
+#[tokio::test]
+async fn migrate_makes_the_tables_once_and_an_administrator_is_created_beside_a_daemon_that_runs() {
+    let mut daemon = Daemon::builder().prepare().await;
+    let migrated = daemon.site().run(&["migrate"], COMMAND).await.expect(0);
+    assert!(migrated.stdout.starts_with("ok: ") && !migrated.stdout.starts_with("ok: 0 "), "{}", migrated.stdout);
+    let again = daemon.site().run(&["migrate"], COMMAND).await.expect(0);
+    assert!(again.stdout.starts_with("ok: 0 migrations applied"), "{}", again.stdout);
+    let create = |email: &'static str| ["create-admin", "--email", email, "--name", "Ada"];
+    daemon.site_mut().environment.insert("KONVERSIO_ADMIN_PASSWORD".into(), "Other-pass-1".into());
+    assert_named(&daemon.site().run(&create("ada@example.com"), COMMAND).await.expect(1), &["no account 1"]);
+
+    daemon.restart().await;
+    assert_named(&daemon.site().run(&["migrate"], COMMAND).await.expect(1), &["another konversio runs"]);
+    let created = daemon.site().run(&create("ada@example.com"), COMMAND).await.expect(0);
+    assert_named(&created, &["ada@example.com is an administrator of account 1", "SIGHUP"]);
+    let token = labelled(&created.stdout, "api_access_token:").expect("no token was printed");
+    daemon.hangup();
+    let profile = eventually(SOON, async || {
+        Some(daemon.visitor().with_token(&token).get("/api/v1/profile").await).filter(|answer| answer.status == 200)
+    });
+    assert_eq!(profile.await.str("/accounts/0/role"), "administrator");
+    let credentials = json!({"email": "ada@example.com", "password": "Other-pass-1"});
+    daemon.visitor().post("/auth/sign_in", credentials).await.expect(200);
+    daemon.site().run(&create("ada@example.com"), COMMAND).await.expect(1);
+    daemon.site_mut().environment.insert("KONVERSIO_ADMIN_PASSWORD".into(), "short".into());
+    assert_named(&daemon.site().run(&create("eve@example.com"), COMMAND).await.expect(1), &["--password"]);
+    daemon.terminate().await;
+    daemon.site_mut().environment.insert("KONVERSIO_ADMIN_PASSWORD".into(), "Other-pass-1".into());
+    let alone = daemon.site().run(&create("eve@example.com"), COMMAND).await.expect(0);
+    assert!(!alone.stdout.contains("SIGHUP"), "{}", alone.stdout);
+}
+
+#[tokio::test]
+async fn a_private_webhook_in_the_settings_file_is_refused_with_its_line() {
+    let entry = |url: &str| format!("[[inbox]]\nname = \"Shop\"\n[inbox.channel]\ntype = \"api\"\nwebhook_url = \"{url}\"\n");
+    let refused = Daemon::builder().settings(&entry("http://10.1.2.3/")).refused().await;
+    assert!(!refused.status.success());
+    assert_named(&refused, &["konversio.toml:5", "inbox.channel.webhook_url", "outbound.allow_cidrs"]);
+
+    let daemon = Daemon::builder().settings(&entry("http://127.0.0.1:19999/")).start().await;
+    let admin = daemon.client();
+    let logged = daemon.log().len();
+    std::fs::write(daemon.site().settings_file(), entry("http://169.254.169.254/latest")).unwrap();
+    let reported =
+        eventually(SOON, async || daemon.log()[logged..].lines().find(|line| line.contains("not applied")).map(str::to_owned)).await;
+    assert!(reported.contains("konversio.toml:5") && reported.contains("inbox.channel.webhook_url"), "{reported}");
+    assert_eq!(admin.get(admin.a("/inboxes")).await.expect(200).str("/payload/0/webhook_url"), "http://127.0.0.1:19999/");
+}
+
+#[tokio::test]
+async fn the_time_for_a_stop_is_bounded() {
+    let refused = Daemon::builder().env("KONVERSIO__SERVER__SHUTDOWN_TIMEOUT_SECONDS", "60").refused().await;
+    assert_named(&refused, &["shutdown_timeout_seconds"]);
+}
+
+#[tokio::test]
 async fn an_idle_daemon_leaves_at_once() {
     let mut daemon = Daemon::start().await;
     // An idle connection that a client keeps open is nothing to wait for.
@@ -224,7 +350,7 @@ async fn an_idle_daemon_leaves_at_once() {
 }
 
 /// A request that the daemon has begun to handle and that still lacks its body.
-struct HalfSent {
+pub struct HalfSent {
     connection: TcpStream,
     body: String,
 }
@@ -232,10 +358,15 @@ struct HalfSent {
 impl HalfSent {
     /// One that makes a contact.
     async fn contact(daemon: &Daemon, name: &str) -> Self {
-        let body = json!({"name": name}).to_string();
+        Self::post(daemon, "/api/v1/accounts/1/contacts", "", &json!({"name": name})).await
+    }
+
+    /// One of the administrator; `headers` are further lines.
+    pub async fn post(daemon: &Daemon, path: &str, headers: &str, body: &Value) -> Self {
+        let body = body.to_string();
         let (address, token) = (daemon.site().address(), daemon.site().token().unwrap());
         let head = format!(
-            "POST /api/v1/accounts/1/contacts HTTP/1.1\r\nhost: {address}\r\napi_access_token: {token}\r\n\
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\napi_access_token: {token}\r\n{headers}\
              content-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n",
             body.len()
         );
@@ -250,10 +381,15 @@ impl HalfSent {
         HalfSent { connection, body }
     }
 
-    async fn finish(mut self) -> String {
+    async fn finish(self) -> String {
+        self.finish_within(SOON).await
+    }
+
+    /// Sends the body; what is answered.
+    pub async fn finish_within(mut self, deadline: Duration) -> String {
         self.connection.write_all(self.body.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
-        let read = tokio::time::timeout(SOON, self.connection.read_to_end(&mut answer)).await;
+        let read = tokio::time::timeout(deadline, self.connection.read_to_end(&mut answer)).await;
         read.expect("no answer in time").unwrap();
         String::from_utf8_lossy(&answer).into_owned()
     }

@@ -1,12 +1,12 @@
 //! Webhooks: what is posted to whom and how it is signed, and that nothing is lost on the way.
 
 use crate::app::{
-    act, administrator, agent, api_inbox, conversation, count, customer, hear, hmac_sha256, join, keys, messages, post, say, talk, words,
+    act, administrator, agent, api_inbox, conversation, count, customer, execute, hear, hmac_sha256, join, keys, messages, post, say, talk,
+    words,
 };
 use crate::harness::{Answer, Client, Daemon, Received, Receiver, Reply, SOON, eventually};
 use base64::Engine;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::time::{Duration, UNIX_EPOCH};
 
 const CONVERSATION: &str = "additional_attributes can_reply channel contact_inbox id inbox_id messages labels meta status \
@@ -353,12 +353,13 @@ async fn deliveries_survive_a_crash() {
         let receiver = &receiver;
         eventually(SOON * 2, async move || {
             let of_path = receiver.received().into_iter().filter(|one| one.path == path && one.json["event"] == "message_created");
-            // At least once: a repeat counts once. One that failed may be overtaken by the next.
-            let contents: BTreeSet<String> = of_path.map(|one| one.json["content"].as_str().unwrap().to_owned()).collect();
+            // At least once: a repeat counts once, and comes before the next.
+            let mut contents: Vec<String> = of_path.map(|one| one.json["content"].as_str().unwrap().to_owned()).collect();
+            contents.dedup();
             Some(contents).filter(|contents| contents.len() >= 3)
         })
     };
-    let all = BTreeSet::from(["one", "two", "three"].map(str::to_owned));
+    let all = ["one", "two", "three"].map(str::to_owned).to_vec();
     assert_eq!((of("/hook").await, of("/inbox").await), (all.clone(), all));
     assert_signed(&receiver.wait_until(|one| one.path == "/hook", SOON).await, &secret);
 }
@@ -485,6 +486,89 @@ async fn a_message_whose_change_its_inbox_s_webhook_never_took_has_failed_and_th
     assert!(failed["content_attributes"]["external_error"].as_str().unwrap().contains("webhook"), "{failed}");
     assert_eq!(count(&daemon, "SELECT COUNT(*) FROM events WHERE kind = 'message.updated'").await, 2, "taken back, and failed");
     assert_eq!(count(&daemon, "SELECT COUNT(*) FROM deliveries WHERE status = 0").await, 0);
+}
+
+#[tokio::test]
+async fn a_conversation_is_told_in_its_order_until_one_of_its_events_cannot_be_digested() {
+    let (mut daemon, receiver) = tokio::join!(Daemon::start(), Receiver::start());
+    let admin = daemon.client();
+    let inbox = api_inbox(&admin, json!({})).await;
+    webhook(&admin, &receiver.url("/hook"), json!({"subscriptions": ["message_created"]})).await;
+    let (id, other) = (talk(&admin, inbox.id, "mia").await, talk(&admin, inbox.id, "noa").await);
+    receiver.answer_with(|one| Reply::status(if one.json["content"] == "indigestible" { 500 } else { 200 }));
+    let told = |content: &'static str| receiver.received().iter().filter(|one| one.json["content"] == content).count();
+    hear(&admin, id, "indigestible").await;
+    hear(&admin, id, "after it").await;
+    hear(&admin, other, "elsewhere").await;
+    eventually(SOON, async || (told("elsewhere") == 1 && told("indigestible") >= 3).then_some(())).await;
+    assert_eq!(told("after it"), 0, "what comes after it waits for it");
+
+    // As if it had failed for a minute.
+    daemon.kill();
+    const FAILED: &str = "UPDATE deliveries SET failures = 8 WHERE status = 0 AND failures > 0";
+    execute(&daemon, FAILED, FAILED).await;
+    daemon.restart().await;
+    eventually(SOON, async || (told("after it") == 1).then_some(())).await;
+    hear(&admin, id, "and more").await;
+    eventually(SOON, async || (told("and more") == 1).then_some(())).await;
+    assert_eq!(count(&daemon, "SELECT count(*) FROM deliveries WHERE status = 0").await, 1, "it is tried on, for itself");
+}
+
+#[tokio::test]
+async fn a_conversation_with_much_to_tell_does_not_take_the_places_of_others() {
+    let (mut daemon, receiver) = tokio::join!(Daemon::start(), Receiver::start());
+    let admin = daemon.client();
+    let inbox = api_inbox(&admin, json!({})).await;
+    webhook(&admin, &receiver.url("/hook"), json!({"subscriptions": ["message_created"]})).await;
+    let busy = talk(&admin, inbox.id, "busy").await;
+    let others = [talk(&admin, inbox.id, "mia").await, talk(&admin, inbox.id, "noa").await];
+    // Nothing arrives while it is said; the first of the busy one hangs then.
+    receiver.answer(Reply::status(503));
+    for number in 0..80 {
+        hear(&admin, busy, &format!("busy {number}")).await;
+    }
+    for other in others {
+        hear(&admin, other, "hello").await;
+    }
+    daemon.kill();
+    receiver.answer_with(|one| match one.json["content"].as_str() {
+        Some(content) if content.starts_with("busy") => Reply::hang(),
+        _ => Reply::status(200),
+    });
+    const DUE: &str = "UPDATE deliveries SET due_at = created_at WHERE status = 0";
+    execute(&daemon, DUE, DUE).await;
+    let before = receiver.received().len();
+    daemon.restart().await;
+    // Less than the 15 s after which the busy one is given up.
+    let hellos = || receiver.received()[before..].iter().filter(|one| one.json["content"] == "hello").count();
+    eventually(Duration::from_secs(10), async || (hellos() == 2).then_some(())).await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_delivered_in_the_time_that_is_set_fails_and_its_message_says_so() {
+    let daemon = Daemon::builder().env("KONVERSIO__WEBHOOKS__GIVE_UP_AFTER_HOURS", "1");
+    let (mut daemon, receiver) = tokio::join!(daemon.start(), Receiver::start());
+    let admin = daemon.client();
+    let inbox = api_inbox(&admin, json!({"channel": {"webhook_url": receiver.url("/inbox")}})).await;
+    let id = talk(&admin, inbox.id, "mia").await;
+    receiver.wait_until(|one| one.json["event"] == "conversation_created", SOON).await;
+    receiver.answer(Reply::status(500));
+    let message = say(&admin, id, "hello").await;
+    receiver.wait_until(|one| one.json["id"] == message, SOON).await;
+    let said = || async { messages(&admin, id).await.into_iter().find(|row| row["id"] == message).unwrap() };
+    assert_eq!(said().await["status"], "sent");
+    daemon.kill();
+    execute(
+        &daemon,
+        "UPDATE deliveries SET created_at = '2020-01-01 00:00:00.000000+00:00', due_at = '2020-01-01 00:00:00.000000+00:00' WHERE status = 0",
+        "UPDATE deliveries SET created_at = '2020-01-01', due_at = '2020-01-01' WHERE status = 0",
+    )
+    .await;
+    daemon.restart().await;
+    let failed = eventually(SOON, async || Some(said().await).filter(|row| row["status"] == "failed")).await;
+    assert!(failed["content_attributes"]["external_error"].as_str().unwrap().contains("answered 500"), "{failed}");
+    let listed = admin.get(admin.a(&format!("/inboxes/{}/deliveries?status=failed", inbox.id))).await.expect(200);
+    assert!(!listed.at("/payload").as_array().unwrap().is_empty(), "{}", listed.text);
 }
 
 /// Subscribes; the webhook's id and secret.

@@ -4,7 +4,7 @@ use super::{Act, ConversationError, Draft, Say, Step, TOO_MANY, Work, template};
 use crate::catalog::Inbox;
 use crate::event::MessageView;
 use crate::message::{BotCard, Sender};
-use crate::store::{NewMessage, Record, Recorded, Row};
+use crate::store::{Made, NewMessage, Record, Recorded, Row};
 use chrono::{DateTime, Utc};
 use entity::account_user::Role;
 use entity::message::MessageType;
@@ -12,8 +12,8 @@ use entity::{contact, conversation, message};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// A single message as something that is done.
-pub fn say(say: Say) -> Act {
+/// A single message as something that is done; `made` is what a request with an idempotency key is answered with.
+pub fn say(say: Say, made: Made) -> Act {
     let Say { conversation_id, sender, draft, claim } = say;
     let by = match &sender {
         // What somebody may do is asked of changes only.
@@ -21,7 +21,7 @@ pub fn say(say: Say) -> Act {
         Sender::Bot(bot) => By::Bot(BotCard::clone(bot)),
         Sender::Contact(_) => By::Contact,
     };
-    Act { conversation_id, by, steps: vec![Step::Say(sender, Box::new(draft))], quiet_since: None, claim }
+    Act { conversation_id, by, steps: vec![Step::Say(sender, Box::new(draft))], quiet_since: None, claim: claim.map(|id| (id, made)) }
 }
 
 impl Work {

@@ -1,6 +1,6 @@
 //! The statements of a group, one per table.
 use super::departures::drop_blobs;
-use super::{Announcement, Attempt, NewMessage, OutgoingChange, Record, Recorded, Row, is_taken_back, waiting};
+use super::{Announcement, Attempt, Made, NewMessage, OutgoingChange, Record, Recorded, Row, is_taken_back, waiting};
 use crate::conversation::rules::labels_of;
 use crate::event::{Event, MessageView};
 use crate::wire::{VOICE_MESSAGE, set};
@@ -478,17 +478,25 @@ pub async fn write_outgoing<'a>(db: &impl ConnectionTrait, records: impl Iterato
     Ok(())
 }
 
-/// Notes with the requests' idempotency keys what they made.
+/// Notes with the requests' idempotency keys what they made. A request that was given up, whose key another has taken over since,
+/// comes too late: what it would make is made by the other.
 pub async fn write_claims<'a>(db: &impl ConnectionTrait, records: impl Iterator<Item = &'a Record>) -> Result<(), DbErr> {
     for record in records {
-        let Some(claim) = record.claim else { continue };
-        let message = record.messages.first().map(|message| message.view.message.id);
-        let made = message.or(record.conversation.as_ref().map(|row| row.after().id)).unwrap_or(record.contact.after().id);
-        idempotency_key::Entity::update_many()
+        let Some((claim, made)) = record.claim else { continue };
+        let made = match made {
+            Made::Contact => Some(record.contact.after().id),
+            Made::Conversation => record.conversation.as_ref().map(|row| row.after().id),
+            Made::Message => record.messages.first().map(|message| message.view.message.id),
+        };
+        let noted = idempotency_key::Entity::update_many()
             .col_expr(idempotency_key::Column::ResourceId, Expr::value(made))
             .filter(idempotency_key::Column::Id.eq(claim))
             .exec(db)
             .await?;
+        if noted.rows_affected == 0 {
+            tracing::info!("a request that was given up is not carried out: its Idempotency-Key was taken over");
+            return Err(DbErr::Custom("another request with this Idempotency-Key has taken over".into()));
+        }
     }
     Ok(())
 }
