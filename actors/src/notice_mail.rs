@@ -3,8 +3,8 @@
 use crate::event::NotificationView;
 use crate::mailer::{self, Mail};
 use crate::message::Sender;
-use crate::wire::notification_title;
 use crate::secret::Vault;
+use crate::wire::notification_title;
 use chrono::Duration;
 use entity::mail;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};

@@ -344,12 +344,7 @@ impl Writer {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn open(
-        db: DatabaseConnection,
-        catalog: Catalog,
-        participants: Participants,
-        postroom: Postroom,
-    ) -> Result<Self, DbErr> {
+    pub async fn open(db: DatabaseConnection, catalog: Catalog, participants: Participants, postroom: Postroom) -> Result<Self, DbErr> {
         let ids = rows::Ids::load(&db).await?;
         Ok(Writer { db, catalog, participants, ids, postroom, departed: HashSet::new() })
     }

@@ -9,12 +9,12 @@ mod m20261121_000004_contacts;
 mod m20261121_000006_event_log;
 mod m20261121_000007_programs;
 mod m20261121_000008_mails;
+mod m20261121_000009_mail_threads;
+mod m20261121_000010_outbox;
+mod m20261121_000011_people;
 mod m20261121_000013_announcements;
 mod m20261121_000014_assignment_policies;
 mod m20261121_000015_orders;
-mod m20261121_000011_people;
-mod m20261121_000009_mail_threads;
-mod m20261121_000010_outbox;
 
 /// All migrations in order.
 pub struct Migrator;

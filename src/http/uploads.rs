@@ -25,7 +25,13 @@ impl Request for Upload {}
 
 /// Stores a file; its `blob_id` is used by what needs a file.
 #[utoipa::path(post, path = "", tag = "Files", request_body(content = Upload, content_type = "multipart/form-data"), responses((status = 200, description = "file_url, blob_id"), (status = 422, description = "there is no file")))]
-pub async fn create(handles: web::Data<Handles>, agent: Agent, throttle: Throttle, request: HttpRequest, body: Body<Upload>) -> ApiResult<HttpResponse> {
+pub async fn create(
+    handles: web::Data<Handles>,
+    agent: Agent,
+    throttle: Throttle,
+    request: HttpRequest,
+    body: Body<Upload>,
+) -> ApiResult<HttpResponse> {
     throttle.admit(Limit::Upload, agent.account.id)?;
     let (account_id, user_id) = (agent.account.id, Some(agent.user.row.id));
     let stored = match body.value.external_url.filter(|url| !url.trim().is_empty()) {

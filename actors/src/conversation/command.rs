@@ -4,7 +4,7 @@ use crate::channel::ChannelError;
 use crate::event::MacroPost;
 use crate::mailer::Mail;
 use crate::message::{Key, Profile, ProviderId, Sender, UserCard};
-use crate::store::{NewFile, Recorded, StoreError};
+use crate::store::{Made, NewFile, Recorded, StoreError};
 use actix::Message;
 use chrono::{DateTime, Utc};
 use entity::contact;
@@ -67,8 +67,8 @@ pub struct Act {
     pub steps: Vec<Step>,
     /// Nothing is done if anything has happened in the conversation since then.
     pub quiet_since: Option<DateTime<Utc>>,
-    /// The row of `idempotency_keys` that this answers.
-    pub claim: Option<i64>,
+    /// The row of `idempotency_keys` that this answers, and with what.
+    pub claim: Option<(i64, Made)>,
 }
 
 /// One of the things that are done together.

@@ -147,7 +147,8 @@ mod tests {
         let (sent, _) = settled(&failed, Outcome::Reported(MessageStatus::Sent, None, agent()), entity::now()).unwrap();
         assert_eq!((sent.status, sent.content_attributes), (MessageStatus::Sent, json!({ "a": 1 })));
         let delivered = message(MessageStatus::Delivered, json!({}));
-        let (failed, _) = settled(&delivered, Outcome::Reported(MessageStatus::Failed, Some("lost".into()), agent()), entity::now()).unwrap();
+        let (failed, _) =
+            settled(&delivered, Outcome::Reported(MessageStatus::Failed, Some("lost".into()), agent()), entity::now()).unwrap();
         assert_eq!((failed.status, failed.content_attributes), (MessageStatus::Failed, json!({ "external_error": "lost" })));
     }
 }

@@ -7,8 +7,8 @@ use crate::event::{AccountCard, CONTACT_COLUMNS, Fact, changes};
 use crate::message::UserCard;
 use entity::message::SenderType;
 use entity::{
-    attachment, audit_log, blob, contact, contact_inbox, contact_label, conversation, conversation_label, draft, macros, mention, message, note,
-    notification, outgoing, participant,
+    attachment, audit_log, blob, contact, contact_inbox, contact_label, conversation, conversation_label, draft, macros, mention, message,
+    note, notification, outgoing, participant,
 };
 use sea_orm::sea_query::{Expr, Query, SelectStatement};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter};

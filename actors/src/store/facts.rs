@@ -3,8 +3,8 @@ use super::{NewMessage, Record, Row, after_change};
 use crate::catalog::Snapshot;
 use crate::event::{CONTACT_COLUMNS, CONVERSATION_COLUMNS, Changes, ConversationView, Fact, InboxCard, changes};
 use entity::conversation;
-use serde_json::json;
 use entity::message::{self, MessageType, SenderType};
+use serde_json::json;
 use std::sync::Arc;
 
 /// Which facts follow from a record, in the order in which they are told.

@@ -60,7 +60,9 @@ pub async fn write(
         let unread = unread_of(&row);
         if let Some(view) = notification_view(catalog, row, caused.event) {
             let told = &view.notification;
-            if let Some(url) = postroom.desk_url.as_deref().filter(|_| catalog.wants_mail(told.account_id, told.user_id, told.notification_type)) {
+            if let Some(url) =
+                postroom.desk_url.as_deref().filter(|_| catalog.wants_mail(told.account_id, told.user_id, told.notification_type))
+            {
                 mails.push(notice_mail::mail(&view, url));
             }
             facts.push((caused.position, Fact::NotificationCreated(Box::new(view), unread)));
