@@ -4,8 +4,8 @@ use super::{Desk, header, mail, merged};
 use crate::harness::{SOON, eventually};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::path::Path;
 use serde_json::{Value, json};
+use std::path::Path;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mails_and_answers_make_a_conversation() {
@@ -322,7 +322,8 @@ async fn what_a_mail_refers_to_is_looked_for_in_its_own_inbox() {
     desk.servers.deliver("support", &mail("bob@support.test", "one@bob.test", "Subject: one\n", "to support"));
     desk.wait_for_received(vec!["to support".into()]).await;
     let uuid = desk.get("/conversations/1").await.str("/uuid").to_owned();
-    let headers = format!("In-Reply-To: <one@bob.test>\nReferences: <conversation/{uuid}/messages/1@support.test>\nTo: reply+{uuid}@support.test\n");
+    let headers =
+        format!("In-Reply-To: <one@bob.test>\nReferences: <conversation/{uuid}/messages/1@support.test>\nTo: reply+{uuid}@support.test\n");
     desk.servers.deliver("sales", &mail("bob@support.test", "two@bob.test", &headers, "to sales"));
     desk.wait_for_received(vec!["to support".into(), "to sales".into()]).await;
     let inboxes: Vec<Value> = desk.conversations().await.iter().map(|conversation| conversation["inbox_id"].clone()).collect();

@@ -149,10 +149,14 @@ async fn floods_and_lies_end_the_session() {
             // To whoever takes the words for an announcement, what follows is no response.
             Answer::Raw(format!("* OK fine {{1000000}}\r\n* 1 FETCH (BODYSTRUCTURE {}", "(".repeat(900_000)))
         }),
-        ("UID FETCH 5 (UID RFC822.SIZE)", "tells no size of the mail with UID 5", |_| Answer::Lines("* 1 FETCH (RFC822.SIZE 60)\r\n".into())),
+        ("UID FETCH 5 (UID RFC822.SIZE)", "tells no size of the mail with UID 5", |_| {
+            Answer::Lines("* 1 FETCH (RFC822.SIZE 60)\r\n".into())
+        }),
         ("UID FETCH 5 (UID RFC822.SIZE)", "tells no size of the mail with UID 5", |_| Answer::Lines("* 1 FETCH (UID 5)\r\n".into())),
         ("UID FETCH 5 (UID RFC822.SIZE)", "tells no size of the mail with UID 5", |_| Answer::Lines(String::new())),
-        ("UID FETCH 5 (UID BODY.PEEK[])", "tells no body of the mail with UID 5", |_| Answer::Lines("* 1 FETCH (UID 5 BODY[] NIL)\r\n".into())),
+        ("UID FETCH 5 (UID BODY.PEEK[])", "tells no body of the mail with UID 5", |_| {
+            Answer::Lines("* 1 FETCH (UID 5 BODY[] NIL)\r\n".into())
+        }),
         ("UID FETCH 5 (UID BODY.PEEK[])", "tells no body of the mail with UID 5", |_| Answer::Lines(String::new())),
         ("UID FETCH 5 (UID BODY.PEEK[])", "refused UID FETCH: damaged", |_| Answer::Raw("TAG NO damaged\r\n".into())),
         ("UID FETCH 5 (UID BODY.PEEK[])", "closed the connection during UID FETCH", |_| Answer::Close),
@@ -232,7 +236,8 @@ async fn a_mail_that_breaks_every_session_is_parked() {
 
 #[tokio::test]
 async fn a_mail_that_is_gone_is_passed_and_one_without_a_body_is_parked() {
-    let empty = |command: &str| command.starts_with("UID FETCH 5 (UID BODY").then(|| Answer::Lines("* 1 FETCH (UID 5 BODY[] NIL)\r\n".into()));
+    let empty =
+        |command: &str| command.starts_with("UID FETCH 5 (UID BODY").then(|| Answer::Lines("* 1 FETCH (UID 5 BODY[] NIL)\r\n".into()));
     let server = serve(move |command| match command {
         "IDLE" => Answer::Close,
         _ => empty(command).unwrap_or_else(|| honest(command)),
@@ -355,7 +360,8 @@ async fn an_empty_mailbox_is_remembered_and_a_scan_goes_on_where_it_broke() {
     run(&connect(server.port), &desk).await;
     assert_eq!(*desk.cursor.lock().unwrap(), Some(json!({ "uidvalidity": 9, "uid": 6 })));
     let date = since.format("%-d-%b-%Y");
-    let expected = [format!("UID SEARCH UID 1:6 SINCE {date}"), format!("UID SEARCH UID 6:6 SINCE {date}"), "UID SEARCH UID 7:*".to_owned()];
+    let expected =
+        [format!("UID SEARCH UID 1:6 SINCE {date}"), format!("UID SEARCH UID 6:6 SINCE {date}"), "UID SEARCH UID 7:*".to_owned()];
     assert_eq!(searches(&commands.lock().unwrap()), expected, "what is older is not taken for new");
     assert_eq!(desk.ids(), ["m@customer.example", "n@customer.example"]);
 }

@@ -297,7 +297,10 @@ async fn a_server_that_speaks_tls_from_the_first_byte_takes_mail() {
 
     let checked = Settings { smtp_openssl_verify_mode: "peer".into(), ..tls.clone() };
     let error = channel(checked, None).send(&outbound("bob@support.test")).await.unwrap_err();
-    assert!(matches!(&error, ChannelError::Temporary { cause, .. } if cause.contains("cannot connect")), "nobody vouches for it: {error:?}");
+    assert!(
+        matches!(&error, ChannelError::Temporary { cause, .. } if cause.contains("cannot connect")),
+        "nobody vouches for it: {error:?}"
+    );
     let elsewhere = Settings { smtp_port: servers.smtp_port, ..tls };
     let error = channel(elsewhere, None).send(&outbound("bob@support.test")).await.unwrap_err();
     assert!(matches!(&error, ChannelError::Temporary { cause, .. } if cause.contains("cannot connect")), "no TLS there: {error:?}");

@@ -96,7 +96,8 @@ fn server(channel: &EmailChannel) -> Result<Server, ChannelError> {
     // The message fails, and not the session: such an inbox receives.
     let relay = channel.tools.relay.as_ref().ok_or_else(|| {
         ChannelError::Rejected(
-            "no SMTP server is set: set smtp_enabled and smtp_address of the inbox, or the relay of the daemon in [mail], and try again".into(),
+            "no SMTP server is set: set smtp_enabled and smtp_address of the inbox, or the relay of the daemon in [mail], and try again"
+                .into(),
         )
     })?;
     let password = || relay.password.as_ref().map(|password| password.expose().to_owned()).unwrap_or_default();

@@ -149,11 +149,19 @@ fn recipients_as_the_agent_chose() {
 #[test]
 fn answers_go_where_the_contact_wants_them() {
     let answered = |from: &str, reply_to: &[&str]| {
-        Some(Answered { provider_id: "two@x".into(), content_attributes: object(json!({ "email": { "from": [from], "reply_to": reply_to } })) })
+        Some(Answered {
+            provider_id: "two@x".into(),
+            content_attributes: object(json!({ "email": { "from": [from], "reply_to": reply_to } })),
+        })
     };
     const BOB: &str = "bob@customer.example";
     for (answers, contact_email, chosen, to) in [
-        (answered("Bob@customer.example", &["bob@home.example", "ann@home.example"]), Some(BOB), None, "bob@home.example, ann@home.example"),
+        (
+            answered("Bob@customer.example", &["bob@home.example", "ann@home.example"]),
+            Some(BOB),
+            None,
+            "bob@home.example, ann@home.example",
+        ),
         (answered(BOB, &["bob@home.example"]), None, None, "bob@home.example"),
         (answered(BOB, &["bob@home.example"]), Some(BOB), Some("frank@x.example"), "frank@x.example"),
         // An agent has corrected the address.
