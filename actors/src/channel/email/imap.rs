@@ -363,6 +363,9 @@ impl<'a> Mailbox<'a> {
         mut see: impl FnMut(&Response<'_>),
     ) -> Result<Result<(), String>, ChannelError> {
         self.session.get_mut().allow(allowance, PATIENCE);
+        if text.starts_with("UID SEARCH") {
+            self.session.get_mut().allow_search();
+        }
         let end = Instant::now() + patience;
         let sent = timeout_at(end, self.session.run_command(text)).await;
         let tag = sent.map_err(|_| silent(text))?.map_err(|error| broken(text, &error))?;

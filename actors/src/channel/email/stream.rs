@@ -25,8 +25,10 @@ use tokio_rustls::TlsConnector;
 /// How long a connection, a handshake or an answer may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The longest line of a response, in bytes. A search for new mail answers in one line with about eight bytes per mail.
-const LINE_LIMIT: usize = 1 << 20;
+/// The longest line of a response, in bytes. The library parses a line again whenever more of it has come.
+const LINE_LIMIT: usize = 64 << 10;
+/// The longest line of an answer to a search, which tells all new mails in one with about eight bytes per mail.
+const SEARCH_LIMIT: usize = 1 << 20;
 /// The most opening parentheses outside of literals in one response, so that they cannot nest deeper, however they are quoted.
 /// What is asked here is answered with two or three.
 const PARENTHESES_LIMIT: usize = 32;
@@ -101,8 +103,14 @@ impl Guarded {
     /// From now on the server may send `bytes` and may be silent for `patience`.
     pub fn allow(&mut self, bytes: usize, patience: Duration) {
         self.framing.allowance = bytes;
+        self.framing.line_limit = LINE_LIMIT;
         self.patience = patience;
         self.deadline.as_mut().reset(Instant::now() + patience);
+    }
+
+    /// What is allowed now is an answer to a search.
+    pub fn allow_search(&mut self) {
+        self.framing.line_limit = SEARCH_LIMIT;
     }
 
     /// The stream itself, to encrypt it.
@@ -146,6 +154,7 @@ const STATUSES: [&[u8]; 5] = [b"ok", b"no", b"bad", b"bye", b"preauth"];
 #[derive(Debug)]
 struct Framing {
     allowance: usize,
+    line_limit: usize,
     line: usize,
     literal: usize,
     announced: Announced,
@@ -164,7 +173,15 @@ enum Announced {
 
 impl Default for Framing {
     fn default() -> Self {
-        Framing { allowance: 64 << 10, line: 0, literal: 0, announced: Announced::No, head: Vec::new(), parentheses: 0 }
+        Framing {
+            allowance: 64 << 10,
+            line_limit: LINE_LIMIT,
+            line: 0,
+            literal: 0,
+            announced: Announced::No,
+            head: Vec::new(),
+            parentheses: 0,
+        }
     }
 }
 
@@ -181,8 +198,8 @@ impl Framing {
             }
             rest = rest.get(1..).unwrap_or_default();
             self.line += 1;
-            if self.line > LINE_LIMIT {
-                return Err(format!("the server sends a line of more than {LINE_LIMIT} bytes"));
+            if self.line > self.line_limit {
+                return Err(format!("the server sends a line of more than {} bytes", self.line_limit));
             }
             if self.head.len() < HEAD_LENGTH {
                 self.head.push(byte.to_ascii_lowercase());
