@@ -101,6 +101,8 @@ fn statements(backend: DbBackend) -> Vec<(String, SelectStatement)> {
         ] {
             add(format!("conversations, {who}, by {sort:?}"), conversations::page(&scope.condition(), Some(Status::Open), sort, first));
         }
+        add(format!("unread, {who}"), conversations::unread(scope));
+        add(format!("unread by label, {who}"), conversations::unread_by_label(scope));
         for (text, wanted) in [("refund", Wanted::Message), ("refund parcel", Wanted::Both), ("a", Wanted::Message)] {
             add(format!("messages, {who}, {text}"), search::messages(backend, scope, text, wanted, first).unwrap());
         }

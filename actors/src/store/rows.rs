@@ -11,8 +11,8 @@ use entity::{
 };
 use sea_orm::sea_query::{Expr, ExprTrait, IntoIden, OnConflict, Query, TableRef, ValueTuple};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, Iden, IntoActiveModel, Iterable, ModelTrait,
-    QueryFilter, QuerySelect, QueryTrait,
+    ActiveModelTrait, ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, Iden, IntoActiveModel, Iterable,
+    ModelTrait, QueryFilter, QuerySelect, QueryTrait,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
