@@ -26,6 +26,7 @@ use chrono::{DateTime, Utc};
 use entity::conversation::Status;
 use entity::message::{MessageStatus, MessageType};
 use entity::{conversation, message};
+use rules::{By, Change};
 use load::{Known, Person, State};
 use serde_json::Value;
 use std::sync::Arc;

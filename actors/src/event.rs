@@ -268,8 +268,6 @@ pub enum Audience {
     },
     /// Everybody of the account.
     Account,
-    /// Nobody.
-    Nobody,
     /// One user.
     User {
         /// The user.

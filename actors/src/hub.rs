@@ -49,8 +49,8 @@ pub struct Hub {
     index: Arc<Mutex<Index>>,
     /// Accounts whose users are to be told who is there.
     presence: Arc<Mutex<HashSet<i64>>>,
-    /// Accounts whose users are to be told that other conversations are unread now.
-    unread: Arc<Mutex<HashSet<i64>>>,
+    /// Accounts and inboxes whose viewers are to be told that other conversations are unread now.
+    unread: Arc<Mutex<HashSet<(i64, i64)>>>,
     mailboxes: Mailboxes,
     catalog: Catalog,
     wire: Wire,
@@ -203,8 +203,8 @@ impl Hub {
     /// Hands an event to everybody who may hear it. Called in the order of the commits; never waits.
     pub fn publish(&self, event: &Event) {
         let is_heard = self.send(event.id, listeners(&self.catalog.now(), event), || self.render(event));
-        if is_heard && event.fact.changes_unread() {
-            self.unread.lock().unwrap_or_else(PoisonError::into_inner).insert(event.account.id);
+        if let Some(view) = event.fact.conversation().filter(|_| is_heard && event.fact.changes_unread()) {
+            self.unread.lock().unwrap_or_else(PoisonError::into_inner).insert((event.account.id, view.inbox.id));
         }
     }
 
@@ -230,10 +230,16 @@ impl Hub {
 
     /// Once for all that happened since the last time: whoever wants the numbers asks for them.
     fn tell_unread(&self) {
-        let accounts = std::mem::take(&mut *self.unread.lock().unwrap_or_else(PoisonError::into_inner));
-        for account_id in accounts {
-            let listeners = users(&self.catalog.now(), account_id);
-            self.send(0, listeners, || frame("conversation.unread_count_changed", json!({ "account_id": account_id })));
+        let changed = std::mem::take(&mut *self.unread.lock().unwrap_or_else(PoisonError::into_inner));
+        let catalog = self.catalog.now();
+        let mut told: HashMap<i64, HashSet<Listener>> = HashMap::new();
+        for (account_id, inbox_id) in changed {
+            told.entry(account_id).or_default().extend(viewers(&catalog, account_id, inbox_id));
+        }
+        for (account_id, listeners) in told {
+            self.send(0, listeners.into_iter().collect(), || {
+                frame("conversation.unread_count_changed", json!({ "account_id": account_id }))
+            });
         }
     }
 
@@ -314,14 +320,10 @@ impl Drop for Subscribed {
 /// Who may hear of an event now: the one place that decides it, live and from the log.
 fn listeners(catalog: &Snapshot, event: &Event) -> Vec<Listener> {
     let account_id = event.account.id;
-    let viewers = |inbox_id: i64| {
-        let viewers = catalog.inbox(inbox_id).map(|inbox| inbox.viewers.as_slice()).unwrap_or_default();
-        viewers.iter().map(|user_id| Listener::User { account_id, user_id: *user_id })
-    };
     let mut listeners: Vec<Listener> = match event.fact.audience() {
-        Audience::Agents { inbox_id } => viewers(inbox_id).collect(),
+        Audience::Agents { inbox_id } => viewers(catalog, account_id, inbox_id).collect(),
         Audience::AgentsAndContact { inbox_id, contact_inbox_id } => {
-            viewers(inbox_id).chain(std::iter::once(Listener::Contact { contact_inbox_id })).collect()
+            viewers(catalog, account_id, inbox_id).chain(std::iter::once(Listener::Contact { contact_inbox_id })).collect()
         }
         Audience::User { user_id } => vec![Listener::User { account_id, user_id }],
         Audience::Account => users(catalog, account_id),
@@ -331,6 +333,12 @@ fn listeners(catalog: &Snapshot, event: &Event) -> Vec<Listener> {
         listeners.retain(|listener| *listener != typist);
     }
     listeners
+}
+
+/// Those who may see the conversations of an inbox.
+fn viewers(catalog: &Snapshot, account_id: i64, inbox_id: i64) -> impl Iterator<Item = Listener> {
+    let viewers = catalog.inbox(inbox_id).map(|inbox| inbox.viewers.as_slice()).unwrap_or_default();
+    viewers.iter().map(move |user_id| Listener::User { account_id, user_id: *user_id })
 }
 
 fn users(catalog: &Snapshot, account_id: i64) -> Vec<Listener> {

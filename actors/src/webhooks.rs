@@ -341,7 +341,7 @@ impl Deliveries {
                 message_id: message.message.id,
                 outcome: Outcome::Failed(format!("the inbox's webhook did not take it: {error}")),
             },
-            EndpointKind::Webhook => return,
+            EndpointKind::Webhook | EndpointKind::Macro => return,
         };
         let key = Key { inbox_id: conversation.inbox.id, source_id: conversation.contact_inbox.source_id.clone() };
         if let Ok(Err(error)) = self.surroundings.conversations.send(Tell { key, command }).await {

@@ -29,6 +29,7 @@ async fn who_leaves_an_inbox_hears_nothing_more_of_it() {
     // It comes after all that the message changed.
     new_contact(&admin).await;
     of_ada.next_event("contact.created", SOON).await;
+    of_ada.next_event("conversation.unread_count_changed", SOON).await;
     admin.patch(admin.a("/inbox_members"), json!({"inbox_id": inbox.id, "user_ids": []})).await.expect(200);
     let heard = of_ada.event_names().len();
     let after = hear(&admin, id, "after").await;
