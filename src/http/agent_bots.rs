@@ -233,11 +233,18 @@ pub async fn insert(
         super::platform_accounts::grant(&transaction, app_id, GrantKind::AgentBot, stored.id).await?;
     }
     if let Some(author) = author {
-        audit::created(&transaction, author, (AUDITED, stored.id), &stored).await?;
+        audit::created(&transaction, author, (AUDITED, stored.id), &audited(&stored)).await?;
     }
     transaction.commit().await?;
     handles.catalog.reload().await?;
     Ok(stored.id)
+}
+
+/// What the audit log says of a bot; the log blanks its key, and notes that it is another one.
+fn audited(row: &agent_bot::Model) -> Value {
+    let mut fields = json!(row);
+    set(&mut fields, "secret", row.secret_sealed.clone().into());
+    fields
 }
 
 /// Changes a bot.
@@ -273,7 +280,7 @@ async fn store(
     }
     let after = row.update(&transaction).await?;
     if let Some(author) = author {
-        audit::updated(&transaction, author, (AUDITED, after.id), &bot.row, &after).await?;
+        audit::updated(&transaction, author, (AUDITED, after.id), &audited(&bot.row), &audited(&after)).await?;
     }
     transaction.commit().await?;
     match bot.row.avatar_blob_id.filter(|blob| after.avatar_blob_id != Some(*blob)) {
@@ -302,7 +309,7 @@ pub async fn delete(handles: &Handles, bot: &Bot, author: Option<&Author>) -> Ap
         .await?;
     agent_bot::Entity::delete_by_id(id).exec(&transaction).await?;
     if let Some(author) = author {
-        audit::destroyed(&transaction, author, (AUDITED, id), &bot.row).await?;
+        audit::destroyed(&transaction, author, (AUDITED, id), &audited(&bot.row)).await?;
     }
     transaction.commit().await?;
     handles.catalog.reload().await?;
