@@ -8,6 +8,7 @@ mod command;
 mod load;
 mod outcome;
 pub mod rules;
+mod seen;
 
 pub use command::{Act, Command, ContactChanged, ConversationError, Draft, Forget, Idle, Incoming, Open, Outcome, Say, Step, Target};
 pub use outcome::sent_with;
@@ -35,8 +36,6 @@ use std::time::Duration;
 const IDLE_AFTER: Duration = Duration::from_secs(60);
 /// In the contract's words (section 0, Limits).
 const TOO_MANY: &str = "Too many messages";
-/// How many commits mark messages as seen, each of at most [`load::SEEN_AT_ONCE`]: what is older stays as it is.
-const SEEN_PAGES: usize = 10;
 
 /// What every conversation actor works with.
 #[derive(Clone)]
@@ -266,32 +265,6 @@ impl Work {
         let can_reply = rules::can_reply(&inbox.settings, None, now);
         let record = Record { messages, performer, claim, can_reply, ..self.record(&inbox, person, Row::New(opened), None) };
         self.commit(record, None).await
-    }
-
-    /// The contact has seen it up to now, and with it what was said to it.
-    async fn seen(&mut self, inbox: Arc<Inbox>, conversation_id: i64) -> Result<Recorded, ConversationError> {
-        let mut before = i64::MAX;
-        let mut pages = SEEN_PAGES;
-        loop {
-            let now = entity::now();
-            let known = self.known(conversation_id).await?;
-            let unread = load::unread(&self.surroundings, conversation_id, before).await?;
-            let oldest = unread.last().map(|view| view.message.id);
-            let (after, _) = rules::after_change(&known.row, &Change::SeenByContact, &By::Contact, now);
-            let mut record = self.record(&inbox, self.person()?, Row::Changed { before: known.row.clone(), after }, Some(&known));
-            record.can_reply = known.can_reply(&inbox, now);
-            let read = |view: MessageView| {
-                let after = message::Model { status: MessageStatus::Read, updated_at: now, ..view.message.clone() };
-                (view, after)
-            };
-            record.changed_messages = unread.into_iter().map(read).collect();
-            let recorded = self.commit(record, None).await?;
-            pages -= 1;
-            match oldest {
-                Some(id) if pages > 0 => before = id,
-                _ => return Ok(recorded),
-            }
-        }
     }
 
     async fn settle(
