@@ -146,9 +146,7 @@ async fn apply_entry(db: &impl ConnectionTrait, vault: &Vault, entry: &InboxEntr
 fn differs(vault: &Vault, stored: &inbox::Model, entry: &InboxEntry) -> bool {
     let mut value = stored.channel_settings.clone();
     let opened = match &mut value {
-        Value::Object(object) => {
-            vault.open_fields(actors::catalog::CHANNEL_SETTINGS, entry.channel.secret_fields(), object).is_ok()
-        }
+        Value::Object(object) => vault.open_fields(actors::catalog::CHANNEL_SETTINGS, entry.channel.secret_fields(), object).is_ok(),
         _ => false,
     };
     !opened || serde_json::to_value(&entry.channel).ok() != Some(value)

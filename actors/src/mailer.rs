@@ -112,8 +112,7 @@ impl Mailer {
 
     async fn send_again_and_again(&self, relay: Arc<MailRelay>) {
         while !self.cancelled.is_cancelled() {
-            let waiting =
-                Waiting { db: self.db.clone(), relay: relay.clone(), domain: self.domain.clone(), cut: self.cut.clone() };
+            let waiting = Waiting { db: self.db.clone(), relay: relay.clone(), domain: self.domain.clone(), cut: self.cut.clone() };
             if let Err(error) = outbox::drain(waiting, self.bell.clone(), self.cancelled.child_token()).await {
                 tracing::error!(%error, "sending mail; begun again soon");
                 tokio::select! {
