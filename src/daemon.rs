@@ -32,7 +32,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -69,8 +69,17 @@ pub fn run(settings: Settings, settings_path: Option<PathBuf>) -> anyhow::Result
     rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
     let pool = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("channels").build()?;
     let served = actix::System::new().block_on(async {
-        let daemon = Daemon::start(&settings, pool.handle().clone()).await?;
-        daemon.run(settings, settings_path).await
+        // Before anybody can know that it runs, and signal it or change its settings.
+        let mut signals = Signals::listen()?;
+        let changed = Arc::new(Notify::new());
+        let watched = settings_path.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+        let _watcher = watch(watched, changed.clone())
+            .inspect_err(|error| tracing::warn!(%error, "the settings file is not watched: SIGHUP reloads it"));
+        let daemon = tokio::select! {
+            daemon = Daemon::start(&settings, pool.handle().clone()) => daemon?,
+            () = signals.stop() => return Ok(()),
+        };
+        daemon.run(settings, settings_path, signals, &changed).await
     });
     pool.shutdown_timeout(LEAVES_WITHIN);
     served
@@ -183,6 +192,31 @@ fn tell_when_known(is_beside_daemon: bool) {
     }
 }
 
+/// What the operator asks for from outside.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns at SIGTERM or SIGINT.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
 /// The running daemon.
 pub struct Daemon {
     handles: Handles,
@@ -241,20 +275,19 @@ impl Daemon {
     }
 
     /// Until SIGTERM or SIGINT; SIGHUP and a changed settings file reload.
-    async fn run(self, mut settings: Settings, path: Option<PathBuf>) -> anyhow::Result<()> {
-        let (mut terminate, mut interrupt, mut hangup) =
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
-        let changed = Arc::new(Notify::new());
-        let watched = path.clone().unwrap_or_else(|| DEFAULT_FILE.into());
-        let _watcher = watch(watched, changed.clone())
-            .inspect_err(|error| tracing::warn!(%error, "the settings file is not watched: SIGHUP reloads it"));
+    async fn run(self, mut settings: Settings, path: Option<PathBuf>, mut signals: Signals, changed: &Notify) -> anyhow::Result<()> {
         let mut upkeep = tokio::time::interval(Duration::from_secs(5));
+        // Lives on while other things happen: dropped between a ring and the rest after it, it would lose the ring.
+        let rests = settled(changed);
+        tokio::pin!(rests);
         let ended = loop {
             tokio::select! {
-                _ = terminate.recv() => break Ok(()),
-                _ = interrupt.recv() => break Ok(()),
-                _ = hangup.recv() => reload(&self.handles, &mut settings, path.as_deref()).await,
-                () = settled(&changed) => reload(&self.handles, &mut settings, path.as_deref()).await,
+                () = signals.stop() => break Ok(()),
+                _ = signals.hangup.recv() => reload(&self.handles, &mut settings, path.as_deref()).await,
+                () = &mut rests => {
+                    rests.set(settled(changed));
+                    reload(&self.handles, &mut settings, path.as_deref()).await;
+                }
                 _ = upkeep.tick() => telemetry::upkeep(),
                 () = closed(&self.serving) => break Err(anyhow::anyhow!("the HTTP server ended")),
             }

@@ -197,7 +197,7 @@ struct Route {
 
 /// The table as its source has it: `GET "/path" => module::handler;`.
 fn routes() -> Vec<Route> {
-    let rows = include_str!("../../src/http.rs").lines().filter_map(|line| line.trim().split_once(" => "));
+    let rows = include_str!("../../src/http/routes.rs").lines().filter_map(|line| line.trim().split_once(" => "));
     let quoted = rows.filter_map(|(row, _)| row.split_once(" \"").and_then(|(method, path)| Some((method, path.strip_suffix('"')?))));
     let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
     quoted.filter(|(method, _)| methods.contains(method)).map(|(method, path)| Route { method, path }).collect()
