@@ -7,301 +7,34 @@
 //! A sea-orm statement costs about the same whatever it does, so a group becomes one statement per table. If a shared
 //! statement fails, the group is run again one command at a time, each in a savepoint: a bad command fails alone.
 mod departures;
+mod error;
 mod facts;
 mod moved;
 mod notices;
+mod record;
 mod rows;
+mod updates;
 
 pub use departures::{ContactDeparture, Departure};
+pub use error::StoreError;
 pub use notices::unread;
+pub use record::{Announcement, Attempt, Command, Made, NewFile, NewMessage, OutgoingChange, Record, Recorded, Row};
 
-use crate::catalog::{Catalog, Inbox, Snapshot};
-use crate::event::{AccountCard, Event, Fact, MacroPost, MessageView};
-use crate::files::Stored;
-use crate::mailer::{self, Mail, Postroom};
+use crate::catalog::{Catalog, Snapshot};
+use crate::event::{AccountCard, Event, Fact, MessageView};
+use crate::mailer::{self, Postroom};
 use crate::message::UserCard;
 use crate::participants::Participants;
 use crate::webhooks::{Destination, destinations};
-use chrono::{DateTime, Utc};
 use entity::delivery::DeliveryStatus;
-use entity::{announcement, contact, contact_inbox, conversation, delivery, delivery_attempt, message, outgoing};
+use entity::{contact, delivery, message, outgoing};
 use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
-    SqlErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ColumnTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use uuid::Uuid;
-
-/// A row before and after a command.
-#[derive(Clone, Debug)]
-pub enum Row<M> {
-    /// Stays as it is.
-    Kept(Arc<M>),
-    /// Is new; its id is given when it is stored.
-    New(M),
-    /// Becomes another.
-    Changed {
-        /// As it was.
-        before: Arc<M>,
-        /// As it shall be.
-        after: M,
-    },
-}
-
-impl<M> Row<M> {
-    /// As it shall be.
-    pub fn after(&self) -> &M {
-        match self {
-            Row::Kept(row) => row,
-            Row::New(row) | Row::Changed { after: row, .. } => row,
-        }
-    }
-
-    fn into_after(self) -> Arc<M> {
-        match self {
-            Row::Kept(row) => row,
-            Row::New(row) | Row::Changed { after: row, .. } => Arc::new(row),
-        }
-    }
-}
-
-/// Everything that one thing which happened causes; committed whole or not at all.
-#[derive(Clone, Debug)]
-pub struct Record {
-    /// The account it happens in.
-    pub account: AccountCard,
-    /// The user who causes it, if one does.
-    pub performer: Option<UserCard>,
-    /// Whom it is about.
-    pub contact: Row<contact::Model>,
-    /// Where it happens; none for what concerns a contact alone.
-    pub inbox: Option<Arc<Inbox>>,
-    /// The contact's identity there.
-    pub contact_inbox: Option<Row<contact_inbox::Model>>,
-    /// The conversation.
-    pub conversation: Option<Row<conversation::Model>>,
-    /// What is said, in order. If the first has a source id that is stored already, the whole command is a repeat.
-    pub messages: Vec<NewMessage>,
-    /// Messages that become others.
-    pub changed_messages: Vec<(MessageView, message::Model)>,
-    /// Messages that are told once more, as if they were new.
-    pub retold: Vec<MessageView>,
-    /// The titles of the contact's labels before and after, where they change.
-    pub contact_labels: Option<(BTreeSet<String>, BTreeSet<String>)>,
-    /// Addresses that are told how the conversation is then.
-    pub posts: Vec<MacroPost>,
-    /// Mail in the desk's own name.
-    pub mails: Vec<Mail>,
-    /// What becomes of rows that waited to be sent.
-    pub outgoing: Vec<OutgoingChange>,
-    /// The latest message before this command, for events about the conversation.
-    pub last_message: Option<Arc<MessageView>>,
-    /// Whether a reply may be written now.
-    pub can_reply: bool,
-    /// The row of `idempotency_keys` that this command answers, and with what.
-    pub claim: Option<(i64, Made)>,
-}
-
-/// What a request has made that carries an idempotency key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Made {
-    /// A contact.
-    Contact,
-    /// A conversation, whatever was said in it.
-    Conversation,
-    /// A message.
-    Message,
-}
-
-/// A message to be stored.
-#[derive(Clone, Debug)]
-pub struct NewMessage {
-    /// The row without its ids, and its sender.
-    pub view: MessageView,
-    /// The stored files that go with it.
-    pub files: Vec<NewFile>,
-}
-
-/// A stored file on its way into a message.
-#[derive(Clone, Debug)]
-pub struct NewFile {
-    /// What was stored.
-    pub stored: Stored,
-    /// Who brought it, if a user did.
-    pub uploader_id: Option<i64>,
-    /// Its row, where it was uploaded before.
-    pub blob_id: Option<i64>,
-}
-
-impl From<entity::blob::Model> for NewFile {
-    fn from(row: entity::blob::Model) -> Self {
-        NewFile { blob_id: Some(row.id), uploader_id: row.uploader_id, stored: row.into() }
-    }
-}
-
-/// What becomes of a row that waited to be sent.
-#[derive(Clone, Debug)]
-pub enum OutgoingChange {
-    /// Sent, failed or withdrawn: it waits no more.
-    Done {
-        /// Which.
-        message_id: i64,
-    },
-    /// It is tried again later.
-    Later {
-        /// Which.
-        message_id: i64,
-        /// How often it has failed.
-        failures: i32,
-        /// When to try again.
-        due_at: DateTime<Utc>,
-        /// Why it failed.
-        error: String,
-    },
-    /// It waits again, from now.
-    Queue {
-        /// Which.
-        message_id: i64,
-    },
-}
-
-/// One try to deliver an event to an endpoint.
-#[derive(Clone, Debug)]
-pub struct Attempt {
-    /// Of which delivery; its status, failures and due time as they shall be.
-    pub delivery: delivery::Model,
-    /// When, how long, with what result; its id is given when it is stored.
-    pub attempt: delivery_attempt::Model,
-}
-
-/// Something to be told that follows from no record. Whoever changes rows beside the writer notes it in the same transaction
-/// as a row of `announcements`; the writer gives it its place in the log.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Announcement {
-    /// The account it happens in.
-    pub account: AccountCard,
-    /// The user who causes it, if one does.
-    pub performer: Option<UserCard>,
-    /// What happens.
-    pub fact: Fact,
-}
-
-impl Announcement {
-    /// Notes it; it is told once `db` has committed and the writer was asked, or at the next start.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn note(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
-        let payload = serde_json::to_string(self).map_err(|error| DbErr::Custom(format!("an event has no JSON form: {error}")))?;
-        let row = announcement::ActiveModel {
-            id: ActiveValue::NotSet,
-            account_id: ActiveValue::Set(self.account.id),
-            payload: ActiveValue::Set(payload),
-            created_at: ActiveValue::Set(entity::now()),
-        };
-        announcement::Entity::insert(row).exec_without_returning(db).await.map(drop)
-    }
-}
-
-/// What can be committed in a group.
-#[derive(Clone, Debug)]
-pub enum Command {
-    /// Something happened.
-    Record(Box<Record>),
-    /// A webhook was tried.
-    Attempt(Box<Attempt>),
-    /// A contact leaves.
-    Departure(Box<Departure>),
-    /// Something is told.
-    Announcement(Box<Announcement>),
-    /// What waits in `announcements` is told.
-    Announcements,
-}
-
-/// What became of a [`Record`].
-#[derive(Clone, Debug)]
-pub struct Recorded {
-    /// The contact as it is now.
-    pub contact: Arc<contact::Model>,
-    /// Its identity.
-    pub contact_inbox: Option<Arc<contact_inbox::Model>>,
-    /// The conversation as it is now.
-    pub conversation: Option<Arc<conversation::Model>>,
-    /// The messages stored, or changed, with their ids.
-    pub messages: Vec<MessageView>,
-    /// The first message had been stored before: nothing was written now, and `messages` holds it as it is stored.
-    pub repeated: bool,
-    /// Whether messages wait to be sent by the channel.
-    pub queued: bool,
-}
-
-/// Why a command was not stored.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Another row has this value already: the contract's field name.
-    #[error("{0} has already been taken")]
-    Taken(&'static str),
-    /// Somebody else was faster; ask again.
-    #[error("the row was changed meanwhile: {0}")]
-    Conflict(String),
-    /// The contact that it is about was removed, or merged into another one.
-    #[error("the contact is not there any more")]
-    Gone,
-    /// The database will not take it.
-    #[error("the database refused it: {0}")]
-    Refused(String),
-    /// The database failed; whether it was stored is unknown.
-    #[error("the database failed: {0}")]
-    Database(String),
-    /// Whether it was stored is unknown.
-    #[error("whoever should have answered is gone")]
-    Unanswered,
-}
-
-impl From<DbErr> for StoreError {
-    fn from(error: DbErr) -> Self {
-        // Something that a row belongs to was removed.
-        if let Some(SqlErr::ForeignKeyConstraintViolation(_)) = error.sql_err() {
-            return StoreError::Gone;
-        }
-        if let Some(SqlErr::UniqueConstraintViolation(words)) = error.sql_err() {
-            let field = |names: &[&str]| names.iter().any(|name| words.contains(name));
-            return match () {
-                () if field(&["contacts_by_email", "contacts.email"]) => StoreError::Taken("email"),
-                () if field(&["contacts_by_phone_number", "contacts.phone_number"]) => StoreError::Taken("phone_number"),
-                () if field(&["contacts_by_identifier", "contacts.identifier"]) => StoreError::Taken("identifier"),
-                () if field(&["users_by_email", "users.email"]) => StoreError::Taken("email"),
-                () if field(&["teams_by_name", "teams.name"]) => StoreError::Taken("name"),
-                () if field(&["assignment_policies_by_name", "assignment_policies.name"]) => StoreError::Taken("name"),
-                () if field(&["labels_by_title", "labels.title"]) && !field(&["_labels"]) => StoreError::Taken("title"),
-                () if field(&["canned_responses_by_code", "canned_responses.short_code"]) => StoreError::Taken("short_code"),
-                () if field(&["custom_attribute_definitions"]) => StoreError::Taken("attribute_key"),
-                () => StoreError::Conflict(words),
-            };
-        }
-        if matches!(error, DbErr::RecordNotFound(_)) {
-            return StoreError::Gone;
-        }
-        let words = error.to_string();
-        // PostgreSQL: class 22 is bad data, 23 a violated rule; SQLite: "CHECK constraint failed", "string or blob too big".
-        match error_code(&error) {
-            Some(code) if code.starts_with("22") || code.starts_with("23") => StoreError::Refused(words),
-            _ if words.contains("constraint failed") || words.contains("too big") => StoreError::Refused(words),
-            _ => StoreError::Database(words),
-        }
-    }
-}
-
-fn error_code(error: &DbErr) -> Option<String> {
-    match error {
-        DbErr::Exec(sea_orm::RuntimeErr::SqlxError(error)) | DbErr::Query(sea_orm::RuntimeErr::SqlxError(error)) => {
-            error.as_database_error().and_then(|error| error.code()).map(Into::into)
-        }
-        _ => None,
-    }
-}
 
 /// A command that was stored.
 #[derive(Clone, Debug, Default)]
@@ -521,14 +254,14 @@ impl Writer {
         let events: Vec<Arc<Event>> = events_of.iter().flatten().cloned().collect();
         let deliveries = events.iter().flat_map(|event| self.deliveries(&catalog, event)).collect();
         let stored = records.iter().enumerate().filter(|(position, _)| !repeated.contains(position)).map(|(_, record)| record);
-        rows::update_conversations(db, stored.clone()).await?;
-        rows::update_labels(db, stored.clone()).await?;
-        rows::update_contact_labels(db, stored.clone()).await?;
-        rows::update_contacts(db, stored.clone()).await?;
-        rows::write_outgoing(db, stored.clone()).await?;
+        updates::update_conversations(db, stored.clone()).await?;
+        updates::update_labels(db, stored.clone()).await?;
+        updates::update_contact_labels(db, stored.clone()).await?;
+        updates::update_contacts(db, stored.clone()).await?;
+        updates::write_outgoing(db, stored.clone()).await?;
         let mails = stored.clone().flat_map(|record| record.mails.clone()).collect();
         mailer::insert(db, &self.postroom.vault, mails, entity::now()).await?;
-        rows::write_claims(db, stored).await?;
+        updates::write_claims(db, stored).await?;
         rows::insert_events(db, &events, deliveries).await?;
         let mut committed = Vec::with_capacity(records.len());
         for ((position, record), events) in records.into_iter().enumerate().zip(events_of) {

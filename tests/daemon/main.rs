@@ -68,4 +68,5 @@ mod teams;
 mod throttle;
 mod traps;
 mod unread_counts;
+mod webhook_deliveries;
 mod webhooks;
