@@ -1,14 +1,10 @@
 //! Webhooks that do not get through: they are tried again in order and without delaying anybody else, until they are given up.
 
-use crate::app::{
-    act, administrator, agent, api_inbox, conversation, count, customer, execute, hear, hmac_sha256, join, keys, messages, post, say, talk,
-    words,
-};
-use crate::harness::{Answer, Client, Daemon, Received, Receiver, Reply, SOON, eventually};
-use crate::webhooks::{assert_iso, assert_signed, delivered, deliveries, webhook};
-use base64::Engine;
-use serde_json::{Value, json};
-use std::time::{Duration, UNIX_EPOCH};
+use crate::app::{api_inbox, count, execute, hear, messages, say, talk};
+use crate::harness::{Daemon, Receiver, Reply, SOON, eventually};
+use crate::webhooks::{assert_iso, assert_signed, delivered, webhook};
+use serde_json::json;
+use std::time::Duration;
 
 #[tokio::test]
 async fn what_fails_is_tried_again_with_the_same_id_and_a_fresh_timestamp() {

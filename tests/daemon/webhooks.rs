@@ -1,13 +1,12 @@
 //! Webhooks: what is posted to whom and how it is signed, and that nothing is lost on the way.
 
 use crate::app::{
-    act, administrator, agent, api_inbox, conversation, count, customer, execute, hear, hmac_sha256, join, keys, messages, post, say, talk,
-    words,
+    act, administrator, agent, api_inbox, conversation, count, customer, hear, hmac_sha256, join, keys, messages, post, say, talk, words,
 };
 use crate::harness::{Answer, Client, Daemon, Received, Receiver, Reply, SOON, eventually};
 use base64::Engine;
 use serde_json::{Value, json};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 const CONVERSATION: &str = "additional_attributes can_reply channel contact_inbox id inbox_id messages labels meta status \
     custom_attributes snoozed_until unread_count first_reply_created_at priority waiting_since agent_last_seen_at \
