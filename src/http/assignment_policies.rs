@@ -62,7 +62,8 @@ pub async fn list(handles: web::Data<Handles>, administrator: Administrator) -> 
 /// One policy.
 #[utoipa::path(get, path = "", tag = "Assignment policies", responses((status = 200, description = "the policy"), (status = 404, description = "no such policy")))]
 pub async fn show(handles: web::Data<Handles>, administrator: Administrator, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
-    Ok(HttpResponse::Ok().json(shown(&handles, &of_account(&handles, &administrator, path.1)?)))
+    let policy = of_account(&handles, &administrator, path.1)?;
+    Ok(HttpResponse::Ok().json(shown(&handles, &policy)))
 }
 
 /// The inboxes that follow a policy.
@@ -147,7 +148,8 @@ pub async fn remove(handles: web::Data<Handles>, administrator: Administrator, p
 pub async fn of_inbox(handles: web::Data<Handles>, administrator: Administrator, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
     let inbox = living(administrator.0.visible_inbox(path.1)?)?;
     let id = inbox.row.assignment_policy_id.ok_or_else(ApiError::not_found)?;
-    Ok(HttpResponse::Ok().json(shown(&handles, &of_account(&handles, &administrator, id)?)))
+    let policy = of_account(&handles, &administrator, id)?;
+    Ok(HttpResponse::Ok().json(shown(&handles, &policy)))
 }
 
 /// Which policy an inbox shall follow.

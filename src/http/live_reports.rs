@@ -104,7 +104,8 @@ async fn all(handles: &Handles, condition: &Condition) -> ApiResult<Value> {
     let db = &handles.db.read;
     let open = db.query_one(&standing(condition, None)).await?.ok_or_else(|| ApiError::failed("a count gave no row"))?;
     let open = read(&open, 0)?;
-    let pending = db.query_one(&counts(condition, Some(Status::Pending), 0)).await?.ok_or_else(|| ApiError::failed("a count gave no row"))?;
+    let pending =
+        db.query_one(&counts(condition, Some(Status::Pending), 0)).await?.ok_or_else(|| ApiError::failed("a count gave no row"))?;
     let pending: i64 = pending.try_get_by_index(0)?;
     Ok(json!({ "open": open.open, "unattended": open.unattended, "unassigned": open.unassigned, "pending": pending }))
 }

@@ -27,7 +27,8 @@ impl Sort {
         let (name, order) = sort.strip_prefix('-').map_or((sort, Order::Asc), |name| (name, Order::Desc));
         let column = |column: Column| Expr::col((contact::Entity, column));
         // Its name is written out, as in the indexes: a bound value would match none of them.
-        let of_attribute = |name: &str| Expr::col((contact::Entity, Column::AdditionalAttributes)).binary(ARROW, Expr::Constant(name.into()));
+        let of_attribute =
+            |name: &str| Expr::col((contact::Entity, Column::AdditionalAttributes)).binary(ARROW, Expr::Constant(name.into()));
         // Nothing comes before everything, on both databases and in both directions.
         let nothing = if order == Order::Asc { NullOrdering::First } else { NullOrdering::Last };
         let (expression, without) = match name {

@@ -23,8 +23,10 @@ async fn policies_are_made_changed_followed_and_removed() {
     let made = admin.post(&list, json!({"assignment_policy": {"name": " Fair ", "description": "for all"}})).await.expect(200);
     assert_eq!(
         keys(&made.body),
-        words("id name description assignment_order conversation_priority fair_distribution_limit fair_distribution_window enabled \
-            assigned_inbox_count created_at updated_at")
+        words(
+            "id name description assignment_order conversation_priority fair_distribution_limit fair_distribution_window enabled \
+            assigned_inbox_count created_at updated_at"
+        )
     );
     let id = made.id("/id");
     let defaults = json!({"name": "Fair", "description": "for all", "assignment_order": "round_robin", "enabled": true,

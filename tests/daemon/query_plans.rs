@@ -98,7 +98,11 @@ impl Log<'_> {
 
 /// A plan as it is told, without what differs from one time to the next.
 fn without_costs(text: &str) -> String {
-    text.lines().filter(|line| !line.starts_with("duration:")).map(|line| line.split("  (cost=").next().unwrap_or(line)).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .filter(|line| !line.starts_with("duration:"))
+        .map(|line| line.split("  (cost=").next().unwrap_or(line))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Has PostgreSQL tell every plan to whoever asked; whether it may be told to.
@@ -162,7 +166,9 @@ fn scanned(line: &str, statement: &str) -> Option<&'static str> {
         None => line.strip_prefix("SCAN ")?,
     };
     let name = name.split_whitespace().next()?;
-    let is_named = |table: &&str| *table == name || statement.contains(&format!("{table} {name} ")) || statement.contains(&format!("\"{table}\" AS \"{name}\""));
+    let is_named = |table: &&str| {
+        *table == name || statement.contains(&format!("{table} {name} ")) || statement.contains(&format!("\"{table}\" AS \"{name}\""))
+    };
     LARGE.iter().find(|table| is_named(table)).copied()
 }
 

@@ -167,7 +167,22 @@ impl Desk {
         ids.insert("accounts".to_owned(), vec![account]);
         let contact_pubsub = contact.str("/pubsub_token").to_owned();
         let platform = app.with_account(account);
-        Desk { account, admin, agent, bot, platform, agent_pubsub, agent_id, identifier, source_id, contact_pubsub, file_url, mark, rows, ids }
+        Desk {
+            account,
+            admin,
+            agent,
+            bot,
+            platform,
+            agent_pubsub,
+            agent_id,
+            identifier,
+            source_id,
+            contact_pubsub,
+            file_url,
+            mark,
+            rows,
+            ids,
+        }
     }
 
     /// What this desk has for a name in a path: of the table it names, or, where no table is called so, of all of them.

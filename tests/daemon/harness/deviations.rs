@@ -54,4 +54,11 @@ pub const DEVIATIONS: &[(&str, &str, &str, &str, &str)] = &[
     ("*", "/custom_attribute_definitions/{id}", "/attribute_values", "[", "the same of one definition"),
     ("GET", "/audit_logs", "**/action", "\"sign_", "contract, section 2: signing in and out is logged as well"),
     ("GET", "/contacts/{id}", "/payload", "[", "`/contacts/active` is a list; the description knows only one contact by its id"),
+    (
+        "GET",
+        "/reports/conversations",
+        "",
+        "[",
+        "contract, section 3: with `type=agent` it is a list, which the description has under the same path with a slash at its end",
+    ),
 ];

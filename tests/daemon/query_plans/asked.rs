@@ -190,7 +190,11 @@ fn filters() -> Vec<(&'static str, Value)> {
     let clause = |key: &str, value: Value, then: Value| json!({"attribute_key": key, "filter_operator": "equal_to", "values": [value], "query_operator": then});
     filters.push((
         "/conversations/filter",
-        json!([clause("status", json!("open"), json!("and")), clause("labels", json!("label1"), json!("or")), clause("inbox_id", json!(3), json!(null))]),
+        json!([
+            clause("status", json!("open"), json!("and")),
+            clause("labels", json!("label1"), json!("or")),
+            clause("inbox_id", json!(3), json!(null))
+        ]),
     ));
     filters
 }
@@ -208,7 +212,8 @@ async fn routes(daemon: &Daemon, people: &People, log: &mut Log<'_>) {
             "inbox_identifier" => people.identifier.clone(),
             _ => "1".to_owned(),
         };
-        let path = parameters(route).into_iter().fold(route.path.to_owned(), |path, name| path.replace(&format!("{{{name}}}"), &value(name)));
+        let path =
+            parameters(route).into_iter().fold(route.path.to_owned(), |path, name| path.replace(&format!("{{{name}}}"), &value(name)));
         let answer = admin.get(&path).await;
         assert!(answer.status < 500, "{}: {}", answer.request, answer.text);
         log.note(&answer.request);
@@ -226,9 +231,13 @@ async fn work(client: &Client, log: &mut Log<'_>) {
     let of = |rest: &str| format!("{conversation}/{rest}");
     let contact = client.a(&format!("/contacts/{CONTACT}"));
     for (method, path, body) in [
-        (Method::POST, of("messages"), json!({"content": "hello", "message_type": "incoming", "content_attributes": {"in_reply_to": message}})),
+        (
+            Method::POST,
+            of("messages"),
+            json!({"content": "hello", "message_type": "incoming", "content_attributes": {"in_reply_to": message}}),
+        ),
         (Method::POST, of("messages"), json!({"content": "a note", "private": true})),
-        (Method::PATCH, of(&format!("messages/{message}")), json!({"status": "delivered"})),
+        (Method::PATCH, of(&format!("messages/{message}")), json!({"status": "failed"})),
         (Method::POST, of(&format!("messages/{message}/retry")), json!({})),
         (Method::DELETE, of(&format!("messages/{message}")), json!({})),
         (Method::POST, of("assignments"), json!({"assignee_id": 1})),
@@ -244,7 +253,11 @@ async fn work(client: &Client, log: &mut Log<'_>) {
         (Method::POST, of("mute"), json!({})),
         (Method::POST, of("unmute"), json!({})),
         (Method::PATCH, of("draft_messages"), json!({"draft_message": {"message": "x"}})),
-        (Method::POST, client.a("/bulk_actions"), json!({"type": "Conversation", "ids": [CONVERSATION, 30], "labels": {"add": ["label2"]}})),
+        (
+            Method::POST,
+            client.a("/bulk_actions"),
+            json!({"type": "Conversation", "ids": [CONVERSATION, 30], "labels": {"add": ["label2"]}}),
+        ),
         (Method::PATCH, contact.clone(), json!({"name": "Mia", "custom_attributes": {"of_text": "x"}})),
         (Method::POST, format!("{contact}/labels"), json!({"labels": ["label1"]})),
         (Method::POST, format!("{contact}/notes"), json!({"content": "x"})),

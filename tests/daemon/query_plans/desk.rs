@@ -26,7 +26,8 @@ pub async fn fill(site: &Site) {
     match site.database() {
         Database::Sqlite => {
             let mut connection = open(site).await;
-            let kept = "SELECT type, name, sql FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql IS NOT NULL ORDER BY type, name";
+            let kept =
+                "SELECT type, name, sql FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql IS NOT NULL ORDER BY type, name";
             let kept: Vec<(String, String, String)> = sqlx::query_as(kept).fetch_all(&mut connection).await.unwrap();
             for (kind, name, _) in &kept {
                 connection.execute(AssertSqlSafe(format!("DROP {kind} {name}"))).await.unwrap();
@@ -50,7 +51,8 @@ pub async fn fill(site: &Site) {
             let _ = connection.execute("SET session_replication_role = replica").await;
             connection.execute("SET maintenance_work_mem = '256MB'").await.unwrap();
             let tables = LARGE.iter().map(|table| format!("'{table}'")).collect::<Vec<_>>().join(", ");
-            let kept = format!("SELECT indexname::text, indexdef FROM pg_indexes WHERE tablename IN ({tables}) AND indexname NOT LIKE '%_pkey'");
+            let kept =
+                format!("SELECT indexname::text, indexdef FROM pg_indexes WHERE tablename IN ({tables}) AND indexname NOT LIKE '%_pkey'");
             let kept = connection.fetch_all(AssertSqlSafe(kept)).await.unwrap();
             for row in &kept {
                 connection.execute(AssertSqlSafe(format!("DROP INDEX {}", row.get::<String, _>(0)))).await.unwrap();
