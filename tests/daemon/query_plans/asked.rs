@@ -237,7 +237,7 @@ async fn work(client: &Client, log: &mut Log<'_>) {
             json!({"content": "hello", "message_type": "incoming", "content_attributes": {"in_reply_to": message}}),
         ),
         (Method::POST, of("messages"), json!({"content": "a note", "private": true})),
-        (Method::PATCH, of(&format!("messages/{message}")), json!({"status": "delivered"})),
+        (Method::PATCH, of(&format!("messages/{message}")), json!({"status": "failed"})),
         (Method::POST, of(&format!("messages/{message}/retry")), json!({})),
         (Method::DELETE, of(&format!("messages/{message}")), json!({})),
         (Method::POST, of("assignments"), json!({"assignee_id": 1})),
