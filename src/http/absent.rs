@@ -47,12 +47,6 @@ pub async fn sync_templates(administrator: Administrator, path: web::Path<(i64, 
     Err(ApiError::unprocessable(format!("{} has no message templates", inbox.settings.channel_type())))
 }
 
-/// How many conversations are unread by inbox, label and team; behind a feature that this version does not have.
-#[utoipa::path(get, path = "", tag = "Conversations", responses((status = 403, description = "the feature is off")))]
-pub async fn unread_counts(_agent: Agent) -> ApiResult<HttpResponse> {
-    Err(ApiError::forbidden("Feature conversation_unread_counts is not enabled"))
-}
-
 /// Points of a metric, or rows of a summary: nothing is recorded.
 #[utoipa::path(get, path = "", tag = "Reports", responses((status = 200, description = "an empty array")))]
 pub async fn points(_administrator: Administrator) -> HttpResponse {

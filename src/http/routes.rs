@@ -165,7 +165,6 @@ routes! {
         POST "/api/v1/accounts/{account_id}/conversations" => conversations::create;
         GET "/api/v1/accounts/{account_id}/conversations/meta" => conversation_lists::meta;
         GET "/api/v1/accounts/{account_id}/conversations/search" => conversation_lists::search;
-        GET "/api/v1/accounts/{account_id}/conversations/unread_counts" => absent::unread_counts;
         POST "/api/v1/accounts/{account_id}/conversations/filter" => conversation_lists::filter;
         GET "/api/v1/accounts/{account_id}/conversations/unread_counts" => conversation_lists::unread_counts;
         GET "/api/v1/accounts/{account_id}/conversations/{conversation_id}" => conversations::show;

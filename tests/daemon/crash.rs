@@ -47,17 +47,17 @@ impl Pace {
 }
 
 /// Posts numbered messages to its conversations in turn until told to stop; a message whose answer did not come is posted again.
-/// What says that it is the same is a source id, or the request's `Idempotency-Key` alone.
-async fn write(visitor: Client, paths: Vec<String>, number: usize, said: Acknowledged, pace: Arc<Pace>) {
+/// What says that it is the same is a bridge's source id, or the request's `Idempotency-Key` alone.
+async fn write(client: Client, paths: Vec<String>, number: usize, said: Acknowledged, pace: Arc<Pace>) {
     let mut next = 0;
     while pace.may_write().await {
         let content = format!("client-{number}-message-{next}");
-        let request = visitor.request(reqwest::Method::POST, &paths[next % paths.len()]);
+        let request = client.request(reqwest::Method::POST, &paths[next % paths.len()]);
         let request = match number % 2 {
-            0 => request.json(&json!({ "content": content, "source_id": content })),
+            0 => request.json(&json!({ "content": content, "source_id": content, "message_type": "incoming" })),
             _ => request.header("Idempotency-Key", &content).json(&json!({ "content": content })),
         };
-        match visitor.try_answer(request).await {
+        match client.try_answer(request).await {
             Ok(answer) if answer.status == 200 => {
                 let id = answer.id("/id");
                 let before = said.lock().unwrap().insert(content, id);
@@ -116,7 +116,10 @@ async fn what_was_acknowledged_survives_fifty_kills_once_and_every_webhook_arriv
         let mut of_client = Vec::new();
         for _ in 0..if number % 2 == 0 { 1 } else { CONVERSATIONS } {
             let id = visitor.post(&opened, json!({})).await.expect(200).id("/id");
-            of_client.push(format!("{opened}/{id}/messages"));
+            of_client.push(match number % 2 {
+                0 => admin.a(&format!("/conversations/{id}/messages")),
+                _ => format!("{opened}/{id}/messages"),
+            });
             conversations.push(id);
         }
         paths.push(of_client);
@@ -126,7 +129,10 @@ async fn what_was_acknowledged_survives_fifty_kills_once_and_every_webhook_arriv
     let writers: Vec<_> = paths
         .into_iter()
         .enumerate()
-        .map(|(number, paths)| tokio::spawn(write(visitor.clone(), paths, number, said.clone(), pace.clone())))
+        .map(|(number, paths)| {
+            let client = if number % 2 == 0 { &admin } else { &visitor };
+            tokio::spawn(write(client.clone(), paths, number, said.clone(), pace.clone()))
+        })
         .collect();
     for kill in 0..KILLS {
         // Each time at another moment: after so many more acknowledged messages, in the middle of whatever is going on then.

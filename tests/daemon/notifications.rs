@@ -314,7 +314,7 @@ async fn mails_wait_a_moment_one_for_each_conversation_and_go_with_the_notificat
         "Ann's burst and Bob's assignment"
     );
     let link = "SELECT COUNT(*) FROM mails WHERE recipient = 'ann@example.com' AND subject = 'A new message in conversation (#1)' \
-        AND body LIKE '%mia: Where is my order?%/app/accounts/1/conversations/1%' AND due_at > created_at";
+        AND body NOT LIKE '%order%' AND due_at > created_at";
     assert_eq!(count(&desk.daemon, link).await, 1);
     // One that the relay will never take is in nobody's way.
     const GIVE_UP: &str = "UPDATE mails SET given_up_at = created_at";

@@ -7,7 +7,7 @@ use entity::message::MessageStatus;
 use entity::{
     attachment, blob, contact, contact_inbox, contact_label, conversation, conversation_label, idempotency_key, message, outgoing,
 };
-use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, Iden, Iterable, QueryFilter, QuerySelect, QueryTrait,
 };

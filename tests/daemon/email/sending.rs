@@ -1,7 +1,7 @@
 //! What customers get, and what agents see of a mail that cannot be sent, or not yet.
 
 use super::{Desk, header, mail};
-use crate::harness::Daemon;
+use crate::harness::{Daemon, SOON, eventually};
 use crate::mail_servers::PASSWORD;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
@@ -209,8 +209,9 @@ async fn an_inbox_that_cannot_send_receives() {
         assert!(error.starts_with("no SMTP server is set: set smtp_enabled and smtp_address of the inbox"), "{error}");
     }
     written_by(&desk, "carol", "").await;
-    let health = desk.health().await;
-    assert_eq!((health.str("/state"), health.id("/session"), health.id("/backlog/count")), ("connected", 1, 0), "{}", health.text);
+    let idle = eventually(SOON, async || Some(desk.health().await).filter(|health| health.id("/backlog/count") == 0));
+    let health = idle.await;
+    assert_eq!((health.str("/state"), health.id("/session")), ("connected", 1), "{}", health.text);
 
     // With a server the message can be tried again, over TLS from the first byte.
     let smtp = json!({

@@ -78,6 +78,8 @@ fn misformed(path: &str, status: u16, text: &str, body: &Value) -> Option<&'stat
         }
     }
     match status {
+        // The contract's own words of a throttle (section 0), which are no JSON.
+        429 if text.trim() == "Retry later" => None,
         _ if !body.is_object() => Some(if text.is_empty() { "has no body" } else { "is no object" }),
         _ if !is_text(&body["error"]) => Some("has no `error`"),
         _ if body["error"] != body["message"] => Some("says another `message` than `error`"),

@@ -128,7 +128,7 @@ fn rows(Dialect { series, time, uuid, no, object }: &Dialect) -> Vec<String> {
         ),
         format!(
             "INSERT INTO attachments (id, account_id, message_id, file_type, external_url, meta, created_at)
-             SELECT i, 1 + (1 + (1 + i % {CONVERSATIONS}) / 2) % 2, i, 'image', 'https://example.com/' || i, '{{}}', {time} FROM {}",
+             SELECT i, 1 + (1 + (1 + i % {CONVERSATIONS}) / 2) % 2, i, 'fallback', 'https://example.com/' || i, '{{}}', {time} FROM {}",
             series(OTHERS)
         ),
         format!(
@@ -137,8 +137,8 @@ fn rows(Dialect { series, time, uuid, no, object }: &Dialect) -> Vec<String> {
             series(OTHERS)
         ),
         format!(
-            "INSERT INTO audit_logs (id, account_id, auditable_type, auditable_id, user_id, action, audited_changes, created_at)
-             SELECT 1000 + i, 1 + i % 2, 'Label', i, 1, 'create', '{{}}', {time} FROM {}",
+            "INSERT INTO audit_logs (id, account_id, auditable_type, auditable_id, user_id, username, action, audited_changes, created_at)
+             SELECT 1000 + i, 1 + i % 2, 'Label', i, 1, 'admin@example.com', 'create', '{{}}', {time} FROM {}",
             series(OTHERS)
         ),
         format!("INSERT INTO conversation_labels (account_id, title, conversation_id) SELECT 1 + i % 2, 'label' || (i % 50), i FROM {}", series(CONVERSATIONS)),

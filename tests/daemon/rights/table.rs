@@ -14,6 +14,10 @@ pub const ROWS: &[(&str, &str)] = &[
         GET /cable
         GET|PUT /files/{signed_key}/{file_name}
         POST /auth/sign_in
+        POST|PUT /auth/password
+        POST /auth/confirmation
+        POST /resend_confirmation
+        POST /api/v1/accounts
         GET /auth/validate_token
         DELETE /auth/sign_out
         POST /api/v1/profile
@@ -26,6 +30,7 @@ pub const ROWS: &[(&str, &str)] = &[
         POST /public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/toggle_typing
         POST /public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/update_last_seen
         GET|POST /public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages
+        PATCH /public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages/{message_id}
         ",
     ),
     (
@@ -39,6 +44,9 @@ pub const ROWS: &[(&str, &str)] = &[
         POST /api/v1/profile/reset_access_token
         POST /api/v1/profile/resend_confirmation
         DELETE /api/v1/profile/avatar
+        GET|POST|DELETE /api/v1/profile/mfa
+        POST /api/v1/profile/mfa/verify
+        POST /api/v1/profile/mfa/backup_codes
         GET /api/v1/profile/sessions
         DELETE /api/v1/profile/sessions/{session_id}
         ",
@@ -123,6 +131,8 @@ pub const ROWS: &[(&str, &str)] = &[
         GET A/conversations/{conversation_id}/messages
         PUT|PATCH|DELETE A/conversations/{conversation_id}/messages/{message_id}
         POST A/conversations/{conversation_id}/messages/{message_id}/retry
+        POST A/conversations/{conversation_id}/messages/{message_id}/translate
+        GET A/conversations/{conversation_id}/inbox_assistant
         GET|POST A/custom_filters
         GET|PUT|PATCH|DELETE A/custom_filters/{custom_filter_id}
         GET A/search
