@@ -213,7 +213,8 @@ async fn more_than_ten_unread_messages_are_not_told_apart() {
     }
     let mut told = Vec::new();
     for number in 0..12 {
-        let heard = cable.next_event_where("message.created", SOON, |data| data["content"] == number.to_string()).await;
+        let content = number.to_string();
+        let heard = cable.next_event_where("message.created", SOON, |data| data["content"] == content.as_str()).await;
         told.push(heard["conversation"]["unread_count"].as_i64().unwrap());
     }
     assert_eq!(told, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 10]);
