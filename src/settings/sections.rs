@@ -177,7 +177,7 @@ impl Default for Mail {
 
 impl Default for Log {
     fn default() -> Self {
-        Log { format: LogFormat::Text, filter: "info".to_owned() }
+        Log { format: LogFormat::Text, filter: "info,actix_server=warn,sea_orm_migration=warn".to_owned() }
     }
 }
 
