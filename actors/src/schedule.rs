@@ -12,7 +12,8 @@ use chrono::{DateTime, Utc};
 use entity::conversation::Status;
 use entity::delivery::DeliveryStatus;
 use entity::{account, contact_inbox, conversation, delivery, delivery_attempt, idempotency_key, session};
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ActiveEnum, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -73,7 +74,8 @@ impl Actor for ScheduleActor {
 
 async fn wake_snoozed(db: &Db, conversations: &Addr<Conversations>) -> Result<(), DbErr> {
     let due = conversation::Entity::find()
-        .filter(conversation::Column::Status.eq(Status::Snoozed))
+        // Written out as in the index of those: SQLite does not find it for a bound value.
+        .filter(Expr::col(conversation::Column::Status).eq(Expr::Constant(Status::Snoozed.to_value().into())))
         .filter(conversation::Column::SnoozedUntil.lte(entity::now()))
         .limit(100);
     for conversation in due.all(&db.read).await? {

@@ -1,4 +1,5 @@
-//! An index for each order in which contacts are listed: without them a page by city reads and sorts all of an account.
+//! An index for each order in which contacts are listed: without them a page by city reads and sorts all of an account. And
+//! the conversations of a team, which a team that is removed leaves.
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
 
@@ -25,6 +26,7 @@ impl MigrationTrait for Migration {
             );
             manager.get_connection().execute_unprepared(&statement).await?;
         }
+        manager.get_connection().execute_unprepared(OF_TEAM).await?;
         Ok(())
     }
 }
@@ -37,3 +39,5 @@ const ORDERS: &[(&str, &str)] = &[
     ("city", "(additional_attributes ->> 'city')"),
     ("country", "(additional_attributes ->> 'country')"),
 ];
+
+const OF_TEAM: &str = "CREATE INDEX conversations_of_team ON conversations (team_id) WHERE team_id IS NOT NULL";

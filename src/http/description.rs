@@ -8,24 +8,6 @@ pub fn page() -> utoipa_swagger_ui::SwaggerUi {
     utoipa_swagger_ui::SwaggerUi::new("/swagger/{_:.*}").url("/swagger/swagger.json", description())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::HashMap;
-
-    #[test]
-    fn no_two_request_bodies_share_a_name() {
-        let mut schemas = Vec::new();
-        ROUTES.iter().for_each(|route| (route.schemas)(&mut schemas));
-        let mut seen = HashMap::new();
-        for (name, schema) in schemas {
-            let form = serde_json::to_string(&schema).unwrap_or_default();
-            let before = seen.insert(name.clone(), form.clone());
-            assert!(before.is_none_or(|before| before == form), "{name} is described twice, and not the same");
-        }
-    }
-}
-
 /// The description of the API (OpenAPI 3.1), made from the table and the handlers.
 pub fn description() -> OpenApi {
     let mut paths = Paths::new();
@@ -55,4 +37,22 @@ pub fn description() -> OpenApi {
         .build();
     let components = ComponentsBuilder::new().schemas_from_iter(schemas).build();
     OpenApiBuilder::new().info(info).paths(paths).components(Some(components)).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    #[test]
+    fn no_two_request_bodies_share_a_name() {
+        let mut schemas = Vec::new();
+        ROUTES.iter().for_each(|route| (route.schemas)(&mut schemas));
+        let mut seen = HashMap::new();
+        for (name, schema) in schemas {
+            let form = serde_json::to_string(&schema).unwrap_or_default();
+            let before = seen.insert(name.clone(), form.clone());
+            assert!(before.is_none_or(|before| before == form), "{name} is described twice, and not the same");
+        }
+    }
 }

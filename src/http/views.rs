@@ -31,9 +31,8 @@ pub async fn conversations(handles: &Handles, rows: Vec<conversation::Model>) ->
     let identities: HashMap<i64, Arc<contact_inbox::Model>> =
         identities.all(db).await?.into_iter().map(|row| (row.id, Arc::new(row))).collect();
     let last = last_messages(handles, &rows).await?;
-    let ids: HashSet<i64> = last.values().flat_map(|(last, said, _)| [*last, *said]).flatten().collect();
-    let found = message::Entity::find().filter(message::Column::Id.is_in(ids)).all(db).await?;
-    let messages: HashMap<i64, MessageView> = messages(handles, found).await?.into_iter().map(|view| (view.message.id, view)).collect();
+    let ids = last.values().flat_map(|(last, said, _)| [*last, *said]).flatten().collect();
+    let messages = messages_by_id(handles, ids).await?;
     let contacts = contacts(handles, rows.iter().map(|row| row.contact_id)).await?;
     let (catalog, now) = (handles.catalog.now(), entity::now());
     let mut shown = Vec::with_capacity(rows.len());
@@ -113,6 +112,14 @@ pub async fn messages(handles: &Handles, rows: Vec<message::Model>) -> ApiResult
     Ok(shown.collect())
 }
 
+async fn messages_by_id(handles: &Handles, ids: HashSet<i64>) -> ApiResult<HashMap<i64, MessageView>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found = message::Entity::find().filter(message::Column::Id.is_in(ids)).all(&handles.db.read).await?;
+    Ok(messages(handles, found).await?.into_iter().map(|view| (view.message.id, view)).collect())
+}
+
 /// Notifications with what they are about, in the order given; those of conversations that are gone are left out.
 ///
 /// # Errors
@@ -126,8 +133,7 @@ pub async fn notifications(handles: &Handles, rows: Vec<notification::Model>) ->
     let about = conversation::Entity::find().filter(conversation::Column::Id.is_in(about)).all(db).await?;
     let about: HashMap<i64, ConversationView> =
         conversations(handles, about).await?.into_iter().map(|shown| (shown.view.conversation.id, shown.view)).collect();
-    let said = message::Entity::find().filter(message::Column::Id.is_in(rows.iter().filter_map(|row| row.message_id))).all(db).await?;
-    let said: HashMap<i64, MessageView> = messages(handles, said).await?.into_iter().map(|view| (view.message.id, view)).collect();
+    let said = messages_by_id(handles, rows.iter().filter_map(|row| row.message_id).collect()).await?;
     let catalog = handles.catalog.now();
     let shown = rows.into_iter().filter_map(|row| {
         Some(NotificationView {
