@@ -46,13 +46,11 @@ pub async fn page(handles: &Handles, of_messages: Condition, page: u64) -> ApiRe
     let all = attachment::Entity::find().filter(attachment::Column::MessageId.in_subquery(QueryTrait::into_query(messages)));
     let count = all.clone().count(db).await?;
     let rows = all.order_by_desc(attachment::Column::Id).offset(Page::of(page, PAGE).offset).limit(PAGE).all(db).await?;
-    let carriers = message::Entity::find().filter(message::Column::Id.is_in(rows.iter().map(|row| row.message_id))).all(db).await?;
-    let carriers = views::messages(handles, carriers).await?;
+    let carriers = views::messages_by_id(handles, rows.iter().map(|row| row.message_id).collect()).await?;
     let shown = rows.iter().map(|row| {
         let mut shown = handles.wire.attachment(row);
         set(&mut shown, "created_at", epoch(row.created_at).into());
-        let carrier = carriers.iter().find(|carrier| carrier.message.id == row.message_id);
-        let sender = carrier.and_then(|carrier| carrier.sender.as_ref());
+        let sender = carriers.get(&row.message_id).and_then(|carrier| carrier.sender.as_ref());
         set(&mut shown, "sender", sender.map_or(Value::Null, |sender| handles.wire.sender(sender, row.account_id)));
         shown
     });

@@ -112,7 +112,11 @@ pub async fn messages(handles: &Handles, rows: Vec<message::Model>) -> ApiResult
     Ok(shown.collect())
 }
 
-async fn messages_by_id(handles: &Handles, ids: HashSet<i64>) -> ApiResult<HashMap<i64, MessageView>> {
+/// Messages by their ids, with what they are shown with.
+///
+/// # Errors
+/// If the database fails.
+pub async fn messages_by_id(handles: &Handles, ids: HashSet<i64>) -> ApiResult<HashMap<i64, MessageView>> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }

@@ -1,6 +1,6 @@
 //! SIGTERM under load: nobody who had begun is cut off, what was acknowledged is stored, and what was told is noted.
 
-use crate::harness::{Client, Daemon, Receiver, eventually};
+use crate::harness::{Client, Daemon, Received, Receiver, eventually};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
@@ -69,12 +69,16 @@ async fn sigterm_under_load_cuts_off_nobody() {
     }
     assert_eq!(stored, acknowledged, "as nobody was cut off, everything stored was acknowledged too");
 
-    // Nor was a webhook cut off between its answer and the note of it: each message was told once, and in order.
+    // Nor was a webhook cut off between its answer and the note of it: each message was told once, and of a conversation in
+    // order, which is that of the conversations as well.
     let told = eventually(Duration::from_secs(120), async || {
-        let told: Vec<i64> = receiver.received().iter().filter_map(|one| one.json["id"].as_i64()).collect();
+        let of = |one: &Received| Some((one.json["conversation"]["id"].as_i64()?, one.json["id"].as_i64()?));
+        let told: Vec<(i64, i64)> = receiver.received().iter().filter_map(of).collect();
         (told.len() >= stored.len()).then_some(told)
     });
-    assert_eq!(told.await, stored.into_keys().collect::<Vec<_>>());
+    let mut told = told.await;
+    told.sort_by_key(|(conversation, _)| *conversation);
+    assert_eq!(told.into_iter().map(|(_, id)| id).collect::<Vec<_>>(), stored.into_keys().collect::<Vec<_>>());
 }
 
 /// Posts one message after the other until the daemon takes no connection any more. Any other end fails the test.
