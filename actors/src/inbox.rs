@@ -188,7 +188,7 @@ impl InboxActor {
                 tracing::warn!(inbox.id = inbox_id, reason, "the inbox needs attention: it is not tried again until its settings change");
                 self.turn(State::NeedsAttention);
             }
-            ChannelError::Temporary { cause, retry_after } => {
+            ChannelError::Temporary { cause, retry_after, .. } => {
                 tracing::warn!(inbox.id = inbox_id, cause, failures = self.connection.failures, "session ended");
                 self.start_later(retry_after, ctx);
             }

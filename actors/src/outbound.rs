@@ -53,6 +53,9 @@ pub async fn load(db: &Db, files: &Files, inbox: &Inbox, message_id: i64) -> Res
         message_id: row.id,
         source_id: identity.source_id,
         contact_email: contact.email,
+        contact_phone_number: contact.phone_number,
+        quotes: None,
+        template: None,
         contact_name: contact.name,
         conversation: OutboundConversation {
             id: conversation.id,

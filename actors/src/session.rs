@@ -6,7 +6,7 @@ use crate::conversation::{Command, ConversationError, Incoming, Outcome, Target}
 use crate::conversations::{Conversations, Tell};
 use crate::db::Db;
 use crate::files::{FileError, Files};
-use crate::message::{Inbound, InboundAttachment, Key, Reference, Thread};
+use crate::message::{Inbound, InboundAttachment, InboundFile, Key, Reference, Thread, Update};
 use crate::outbox::{self, Flow, Queue};
 use crate::store::{NewFile, StoreError};
 use crate::wake::Wakes;
@@ -75,11 +75,7 @@ impl Session {
         }
     }
 
-    async fn store_files(
-        &self,
-        attachments: Vec<InboundAttachment>,
-        attributes: &mut Map<String, Value>,
-    ) -> Result<Vec<NewFile>, ChannelError> {
+    async fn store_files(&self, attachments: Vec<InboundFile>, attributes: &mut Map<String, Value>) -> Result<Vec<NewFile>, ChannelError> {
         let limit = self.channel.capabilities().attachment_limit;
         let (mut files, mut skipped, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
         for attachment in attachments {
@@ -134,10 +130,14 @@ impl Session {
 
 #[async_trait]
 impl Intake for Session {
-    async fn deliver(&self, inbound: Inbound) -> Result<(), ChannelError> {
+    async fn deliver(&self, update: Update) -> Result<(), ChannelError> {
+        let inbound = match update {
+            Update::Message(inbound) => *inbound,
+            other => return Err(ChannelError::temporary(format!("not taken yet: {other:?}"))),
+        };
         let (key, target) = self.place(&inbound).await.map_err(|error| ChannelError::temporary(format!("looking up a thread: {error}")))?;
         let mut content_attributes = inbound.content_attributes;
-        let files = self.store_files(inbound.attachments, &mut content_attributes).await?;
+        let files = self.store_files(files_of(inbound.attachments), &mut content_attributes).await?;
         let is_automatic = content_attributes.get("email").and_then(|email| email.get("auto_reply")).is_some_and(|auto| auto == true);
         let incoming = Incoming {
             target,
@@ -274,7 +274,7 @@ impl Queue for Session {
         let (outcome, flow) = match sent {
             Ok(id) => (Outcome::Sent(id), Flow::Continue),
             Err(ChannelError::Rejected(reason)) => (Outcome::Failed(reason), Flow::Continue),
-            Err(ChannelError::Temporary { cause, retry_after }) => {
+            Err(ChannelError::Temporary { cause, retry_after, .. }) => {
                 let failures = row.failures.saturating_add(1);
                 let now = entity::now();
                 match outbox::later(failures, retry_after, row.created_at, GIVE_UP_AFTER, now) {
@@ -297,6 +297,14 @@ impl Queue for Session {
         }
         flow
     }
+}
+
+fn files_of(attachments: Vec<InboundAttachment>) -> Vec<InboundFile> {
+    let file = |attachment| match attachment {
+        InboundAttachment::File(file) => Some(file),
+        _ => None,
+    };
+    attachments.into_iter().filter_map(file).collect()
 }
 
 /// Puts the addresses of stored files in the place of `"cid:…"` references; with their quotes, since one id may begin another.

@@ -139,7 +139,7 @@ pub const SECRET_FIELDS: &[&str] = &["imap_password", "smtp_password"];
 
 /// What the e-mail channel can do.
 pub fn capabilities() -> Capabilities {
-    Capabilities { delivery: Delivery::Send, content_limit: 150_000, attachment_limit: 25 << 20, parallel_sends: 4 }
+    Capabilities { attachment_limit: 25 << 20, parallel_sends: 4, ..Capabilities::PLAIN }
 }
 
 /// The e-mail channel.

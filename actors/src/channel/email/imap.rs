@@ -15,6 +15,7 @@ use super::EmailChannel;
 use super::parse::{self, Parsed};
 use super::stream::{Guarded, PATIENCE};
 use crate::channel::{ChannelError, Inlet, SessionStatus};
+use crate::message::Update;
 use answers::{broken, closed, printable, receive, received, silent, verb};
 use async_imap::Session;
 use async_imap::imap_proto::{AttributeValue, MailboxDatum, Response, ResponseCode, Status};
@@ -164,7 +165,7 @@ impl<'a> Mailbox<'a> {
         match parsed {
             Parsed::Echo => Ok(()),
             Parsed::Inbound(inbound) => {
-                inlet.deliver(*inbound).await?;
+                inlet.deliver(Update::Message(inbound)).await?;
                 // What was not read whole stays unread, for a person to open it in the mailbox.
                 if too_large.is_some() { Ok(()) } else { self.mark_seen(uid).await }
             }

@@ -6,7 +6,7 @@ use super::html::{self, InlineImages};
 use super::quote::{self, Split};
 use super::screen;
 use crate::channel::email::capabilities;
-use crate::message::{Inbound, InboundAttachment, Profile, Reference, Thread};
+use crate::message::{Inbound, InboundAttachment, InboundFile, Profile, Reference, Thread};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use mail_parser::{Address, Encoding, HeaderName, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders, PartType};
@@ -100,7 +100,8 @@ pub fn parse(raw: &[u8], own_address: &str, too_large: Option<u32>, now: DateTim
         content_type: "incoming_email",
         content_attributes: object(json!({ "email": email })),
         conversation_attributes: object(conversation),
-        attachments,
+        attachments: attachments.into_iter().map(InboundAttachment::File).collect(),
+        ..Inbound::default()
     };
     Ok(Parsed::Inbound(Box::new(inbound)))
 }
@@ -215,7 +216,7 @@ fn unwrap_lines(text: &str, part: &MessagePart<'_>) -> String {
 }
 
 /// The files of a mail, and how its HTML refers to them.
-fn attachments(mail: &Message<'_>, raw: &[u8]) -> (Vec<InboundAttachment>, InlineImages) {
+fn attachments(mail: &Message<'_>, raw: &[u8]) -> (Vec<InboundFile>, InlineImages) {
     let mut images = InlineImages::new();
     let mut attachments = Vec::new();
     for (number, part) in mail.attachments().enumerate().filter(|_| unopened(mail).is_none()) {
@@ -232,7 +233,7 @@ fn attachments(mail: &Message<'_>, raw: &[u8]) -> (Vec<InboundAttachment>, Inlin
                 images.insert(location.to_owned(), id.clone());
             }
         }
-        attachments.push(InboundAttachment {
+        attachments.push(InboundFile {
             file_name: file_name.unwrap_or_else(|| if is_mail { "message.eml".into() } else { String::new() }),
             content_type,
             bytes: bytes_of(part, raw),
@@ -250,7 +251,7 @@ fn bytes_of(part: &MessagePart<'_>, raw: &[u8]) -> Bytes {
 }
 
 /// An id that nothing refers to does not make an inline image.
-fn keep_referenced_ids(mut attachments: Vec<InboundAttachment>, html: Option<&Forms>) -> Vec<InboundAttachment> {
+fn keep_referenced_ids(mut attachments: Vec<InboundFile>, html: Option<&Forms>) -> Vec<InboundFile> {
     for attachment in &mut attachments {
         let is_referenced = |id: &String| html.is_some_and(|html| html.full.contains(&format!("\"cid:{id}\"")));
         attachment.content_id = attachment.content_id.take().map(|id| escape_attribute(&id)).filter(is_referenced);

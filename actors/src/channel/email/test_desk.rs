@@ -3,7 +3,7 @@
 use super::{EmailChannel, Settings};
 use crate::channel::{ChannelError, Intake, MailRelay, SessionStatus, Tools};
 use crate::files::Files;
-use crate::message::Inbound;
+use crate::message::{Inbound, Update};
 use crate::secret::Vault;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -52,11 +52,12 @@ impl Desk {
 
 #[async_trait]
 impl Intake for Desk {
-    async fn deliver(&self, inbound: Inbound) -> Result<(), ChannelError> {
+    async fn deliver(&self, update: Update) -> Result<(), ChannelError> {
         if self.refuses.load(Ordering::SeqCst) {
             return Err(ChannelError::temporary("the database is away"));
         }
-        self.delivered.lock().unwrap().push(inbound);
+        let Update::Message(inbound) = update else { panic!("not a message: {update:?}") };
+        self.delivered.lock().unwrap().push(*inbound);
         self.changed.notify_waiters();
         Ok(())
     }
