@@ -3,7 +3,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Who talks to whom: the identity of a contact in an inbox. One conversation actor per key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -223,6 +223,8 @@ pub struct Profile {
     pub phone_number: Option<String>,
     /// The id that the customer's own system gave the person.
     pub identifier: Option<String>,
+    /// What else the provider tells, for the contact's `additional_attributes` (`username`, `language_code`, `social_profiles`).
+    pub attributes: Map<String, Value>,
 }
 
 /// What a message carries beside its text.
@@ -322,6 +324,33 @@ pub struct Outbound {
     pub automatic: bool,
     /// When it was written.
     pub created_at: DateTime<Utc>,
+    /// What of it the provider has already.
+    pub sent: SentParts,
+}
+
+/// The provider's ids of those parts of a message that it has already, where a channel sends a message in several parts.
+///
+/// A channel skips so many parts and adds each as it goes, whatever becomes of the next one; whoever called
+/// [`Channel::send`](crate::channel::Channel::send) reads them afterwards and hands them in again with the next attempt. Clones
+/// are the same list.
+#[derive(Clone, Debug, Default)]
+pub struct SentParts(Arc<Mutex<Vec<String>>>);
+
+impl SentParts {
+    /// What an earlier attempt has sent.
+    pub fn new(ids: Vec<String>) -> Self {
+        SentParts(Arc::new(Mutex::new(ids)))
+    }
+
+    /// All until now, in the order of the parts.
+    pub fn ids(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The provider has the next part.
+    pub fn add(&self, id: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+    }
 }
 
 /// The conversation of an outbound message.

@@ -2,7 +2,7 @@
 use crate::catalog::Inbox;
 use crate::db::Db;
 use crate::files::Files;
-use crate::message::{Answered, Key, Outbound, OutboundAttachment, OutboundConversation};
+use crate::message::{Answered, Key, Outbound, OutboundAttachment, OutboundConversation, SentParts};
 use entity::inbox::SenderNameType;
 use entity::message::{MessageType, SenderType};
 use entity::{attachment, contact, contact_inbox, conversation, message};
@@ -71,6 +71,7 @@ pub async fn load(db: &Db, files: &Files, inbox: &Inbox, message_id: i64) -> Res
         sender_name,
         automatic: row.message_type == MessageType::Template,
         created_at: row.created_at,
+        sent: SentParts::default(),
     };
     Ok(Some(message))
 }
