@@ -5,7 +5,7 @@
 //! | `receive.rs` | one session: has the updates pushed to our webhook, or polls for them |
 //! | `update.rs`, `content.rs`, `entities.rs` | an update of the Bot API to an [`Update`](crate::message::Update) |
 //! | `compose.rs`, `markup.rs` | [`Outbound`] to the parts that Telegram takes, Markdown to its HTML |
-//! | `api.rs` | calls of the Bot API, and what their errors mean |
+//! | `api.rs`, `failure.rs` | calls of the Bot API, and what their errors mean |
 //!
 //! Calls are made with the library's `Bot` and its types. Answers and updates are read from JSON by ourselves: a field that the
 //! library does not know yet, or knows otherwise, must neither lose a customer's message nor send an agent's twice.
@@ -16,6 +16,7 @@ mod api;
 mod compose;
 mod content;
 mod entities;
+mod failure;
 mod markup;
 mod receive;
 mod update;

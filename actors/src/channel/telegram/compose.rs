@@ -109,7 +109,8 @@ pub fn parts(message: &Outbound) -> Result<Vec<Part<'_>>, String> {
         return Err("a message with choices needs a text at Telegram: write what is to be chosen".into());
     }
     let albums = albums(&message.attachments)?;
-    let mut caption = text.as_ref().filter(|text| choices.is_empty() && !albums.is_empty() && text.units() <= CAPTION_LIMIT).map(Styled::html);
+    let mut caption =
+        text.as_ref().filter(|text| choices.is_empty() && !albums.is_empty() && text.units() <= CAPTION_LIMIT).map(Styled::html);
     let mut texts: Vec<Part<'_>> = Vec::new();
     if let Some(text) = text.filter(|_| caption.is_none()) {
         texts = text.pieces(TEXT_LIMIT).into_iter().map(|html| Part::Text { html, choices: Vec::new() }).collect();

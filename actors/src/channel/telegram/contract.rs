@@ -14,7 +14,8 @@ static DESCRIPTION: LazyLock<Option<Value>> = LazyLock::new(|| {
         Ok(text) => Some(serde_json::from_str(&text).unwrap()),
         Err(error) => {
             // Past the test runner, which would hide it from a run that succeeds.
-            let _ = writeln!(std::io::stderr(), "SKIPPED: requests and updates against Telegram's description: {}: {error}", path.display());
+            let _ =
+                writeln!(std::io::stderr(), "SKIPPED: requests and updates against Telegram's description: {}: {error}", path.display());
             None
         }
     }

@@ -17,7 +17,8 @@ pub fn text_of(message: &Value) -> Option<String> {
 /// programs, too. Entities that do not fit the text are left out.
 pub fn markdown(text: &str, entities: &[Value]) -> String {
     let places = places(text);
-    let mut marks: Vec<Mark> = entities.iter().filter_map(|entity| range(entity, &places).map(|range| marks(text, entity, range))).flatten().collect();
+    let mut marks: Vec<Mark> =
+        entities.iter().filter_map(|entity| range(entity, &places).map(|range| marks(text, entity, range))).flatten().collect();
     marks.retain(|mark| !mark.range.is_empty());
     // The sign of a quotation begins the line, whatever else does.
     marks.sort_by_key(|mark| (mark.range.start, !mark.before.starts_with('>'), Reverse(mark.range.end)));

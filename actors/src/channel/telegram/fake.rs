@@ -174,7 +174,8 @@ async fn read(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
         let end = find(&bytes, b"\r\n\r\n");
         if let Some(end) = end {
             let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-            let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length:").map(|size| size.trim().parse::<usize>()));
+            let length =
+                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length:").map(|size| size.trim().parse::<usize>()));
             let length = length.map_or(0, Result::unwrap);
             if bytes.len() >= end + 4 + length {
                 return Some((head, bytes[end + 4..end + 4 + length].to_vec()));

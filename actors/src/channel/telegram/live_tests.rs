@@ -22,7 +22,13 @@ async fn started(answer: impl Fn(&Call) -> Option<Reply> + Send + Sync + 'static
 }
 
 fn outbound(content: &str) -> Outbound {
-    Outbound { message_id: 77, source_id: "8123456789".into(), content: Some(content.into()), content_type: "text".into(), ..Outbound::default() }
+    Outbound {
+        message_id: 77,
+        source_id: "8123456789".into(),
+        content: Some(content.into()),
+        content_type: "text".into(),
+        ..Outbound::default()
+    }
 }
 
 fn file(name: &str, content_type: &str) -> OutboundAttachment {
@@ -67,7 +73,8 @@ async fn a_question_has_buttons() {
     let content_attributes = [("items".to_owned(), items)].into_iter().collect();
     let question = Outbound { content_type: "input_select".into(), content_attributes, ..outbound("Which?") };
     channel.send(&question).await.unwrap();
-    let keyboard = json!({ "inline_keyboard": [[{ "text": "Blue", "callback_data": "blue" }], [{ "text": "Green", "callback_data": "item:77:1" }]] });
+    let keyboard =
+        json!({ "inline_keyboard": [[{ "text": "Blue", "callback_data": "blue" }], [{ "text": "Green", "callback_data": "item:77:1" }]] });
     assert_eq!(fake.calls("sendMessage")[0].parameters["reply_markup"], keyboard);
 }
 
@@ -82,7 +89,8 @@ async fn files_are_sent_in_the_way_that_fits_them() {
         ("application/pdf", "sendDocument", "document"),
     ] {
         let (fake, channel) = usual().await;
-        let message = Outbound { attachments: vec![file("ä b.bin", content_type)], quotes: Some("8123456789:480".into()), ..outbound("*see*") };
+        let message =
+            Outbound { attachments: vec![file("ä b.bin", content_type)], quotes: Some("8123456789:480".into()), ..outbound("*see*") };
         assert_eq!(channel.send(&message).await.unwrap().0, "8123456789:1001", "{content_type}");
         let call = &fake.calls(method)[0];
         assert!(call.text(field).starts_with("attach://"), "{content_type}");
@@ -99,7 +107,8 @@ async fn several_pictures_are_an_album() {
     let sent = channel.send(&Outbound { attachments, ..outbound("see") }).await.unwrap();
     assert_eq!(sent.0, "8123456789:1001,1002,1002");
     let album = &fake.calls("sendMediaGroup")[0];
-    let shown: Vec<_> = album.value("media").as_array().unwrap().iter().map(|item| (item["type"].clone(), item["caption"].clone())).collect();
+    let shown: Vec<_> =
+        album.value("media").as_array().unwrap().iter().map(|item| (item["type"].clone(), item["caption"].clone())).collect();
     assert_eq!(shown, [(json!("photo"), json!("see")), (json!("video"), Value::Null)]);
     assert_eq!((album.files.len(), fake.calls("sendDocument").len()), (2, 1));
     assert_eq!(fake.calls("sendDocument")[0].files[0].0, "c.pdf");
@@ -107,7 +116,8 @@ async fn several_pictures_are_an_album() {
 
 #[tokio::test]
 async fn a_picture_that_telegram_does_not_show_goes_as_a_file() {
-    let refuses = |call: &Call| (call.method == "sendphoto").then(|| Reply::Error(400, "Bad Request: PHOTO_INVALID_DIMENSIONS", json!(null)));
+    let refuses =
+        |call: &Call| (call.method == "sendphoto").then(|| Reply::Error(400, "Bad Request: PHOTO_INVALID_DIMENSIONS", json!(null)));
     let (fake, channel) = started(refuses).await;
     channel.send(&Outbound { attachments: vec![file("wide.png", "image/png")], ..outbound("see") }).await.unwrap();
     assert_eq!(fake.methods(), ["sendphoto", "senddocument"]);
@@ -123,7 +133,8 @@ async fn parts_that_went_are_not_sent_again() {
         fails.then(|| Reply::Error(429, "Too Many Requests: retry after 7", json!({ "retry_after": 7 })))
     };
     let (fake, channel) = started(answer).await;
-    let message = Outbound { quotes: Some("8123456789:480".into()), ..outbound(&format!("{} {} {}", "a".repeat(4095), "b".repeat(4095), "c")) };
+    let message =
+        Outbound { quotes: Some("8123456789:480".into()), ..outbound(&format!("{} {} {}", "a".repeat(4095), "b".repeat(4095), "c")) };
     let failed = channel.send(&message).await.unwrap_err();
     let ChannelError::Temporary { retry_after, pause, .. } = failed else { panic!("{failed:?}") };
     assert_eq!((retry_after, pause), (Some(Duration::from_secs(7)), Pause::Inbox));
@@ -172,7 +183,8 @@ async fn garbage_and_silence_are_temporary_and_do_not_tell_the_token() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}", listener.local_addr().unwrap())
     };
-    let channel = TelegramChannel { api: super::api::Api::new(&Secret::new(TOKEN), &gone), settings: settings(), public_url: String::new() };
+    let channel =
+        TelegramChannel { api: super::api::Api::new(&Secret::new(TOKEN), &gone), settings: settings(), public_url: String::new() };
     let error = channel.send(&outbound("hi")).await.unwrap_err();
     assert!(matches!(&error, ChannelError::Temporary { cause, .. } if !cause.contains(TOKEN) && cause.contains("refused")), "{error:?}");
 }
@@ -180,7 +192,8 @@ async fn garbage_and_silence_are_temporary_and_do_not_tell_the_token() {
 /// Telegram's answers grow: only the number of the message is read.
 #[tokio::test]
 async fn an_answer_of_another_form_is_still_an_answer() {
-    let (_fake, channel) = started(|_| Some(Reply::Raw(200, br#"{"ok":true,"result":{"message_id":5000000000,"date":"new"},"more":1}"#.to_vec()))).await;
+    let (_fake, channel) =
+        started(|_| Some(Reply::Raw(200, br#"{"ok":true,"result":{"message_id":5000000000,"date":"new"},"more":1}"#.to_vec()))).await;
     assert_eq!(channel.send(&outbound("hi")).await.unwrap().0, "8123456789:5000000000");
 }
 
@@ -258,7 +271,8 @@ async fn files_are_fetched() {
     })
     .await;
     let fetch = async |id: &str| {
-        let file = RemoteFile { reference: json!({ "file_id": id }), file_name: String::new(), content_type: String::new(), byte_size: None };
+        let file =
+            RemoteFile { reference: json!({ "file_id": id }), file_name: String::new(), content_type: String::new(), byte_size: None };
         channel.fetch(&file, 100).await
     };
     assert_eq!(fetch("fine").await.unwrap(), "bytes");
@@ -275,7 +289,10 @@ async fn files_are_fetched() {
 
 #[tokio::test]
 async fn updates_are_polled_in_order_and_only_once_stored() {
-    let batches = Mutex::new(VecDeque::from([json!([said("one", 10), said("two", 11)]), json!([{ "update_id": 12, "news": {} }, said("three", 13)])]));
+    let batches = Mutex::new(VecDeque::from([
+        json!([said("one", 10), said("two", 11)]),
+        json!([{ "update_id": 12, "news": {} }, said("three", 13)]),
+    ]));
     let fake = Fake::start(move |call| {
         let mut batches = batches.lock().unwrap();
         // Telegram forgets what is below the offset, and only that.
@@ -341,8 +358,7 @@ async fn a_pressed_button_is_answered_while_polling() {
 async fn polling_ends_with_what_is_wrong() {
     let conflict = "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running";
     for (code, words, expected) in [(409, conflict, "another program fetches"), (401, "Unauthorized", "BotFather")] {
-        let (_fake, channel) =
-            started(move |call| (call.method == "getupdates").then(|| Reply::Error(code, words, json!(null)))).await;
+        let (_fake, channel) = started(move |call| (call.method == "getupdates").then(|| Reply::Error(code, words, json!(null)))).await;
         let desk = Arc::new(Desk::default());
         let inlet: Inlet = desk.clone();
         let error = channel.run(&inlet).await.unwrap_err();

@@ -26,7 +26,8 @@ pub async fn be_pushed(channel: &TelegramChannel, inlet: &Inlet) -> Result<(), C
     inlet.status(SessionStatus::Connected);
     let mut known_failure = None;
     loop {
-        tokio::time::sleep(LOOK_AGAIN).await;
+        // Bots that began together do not all look together.
+        tokio::time::sleep(LOOK_AGAIN.mul_f64(rand::random_range(0.8..=1.2))).await;
         let info = match channel.api.webhook_info().await {
             Ok(info) => info,
             Err(error @ ChannelError::NeedsAttention(_)) => return Err(error),

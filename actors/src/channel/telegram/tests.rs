@@ -61,7 +61,8 @@ fn the_way_in_follows_from_mode_and_address() {
 
 #[test]
 fn ids_of_parts_are_read() {
-    for (id, ids) in [("5:7", vec![7]), ("5:7,8,9", vec![7, 8, 9]), ("7", vec![]), ("", vec![]), ("5:7,x", vec![]), ("callback:7", vec![])] {
+    for (id, ids) in [("5:7", vec![7]), ("5:7,8,9", vec![7, 8, 9]), ("7", vec![]), ("", vec![]), ("5:7,x", vec![]), ("callback:7", vec![])]
+    {
         assert_eq!(message_ids(id), ids, "{id:?}");
     }
     assert_eq!(message_ids(&provider_id(5, 7)), [7]);
@@ -93,9 +94,16 @@ fn whatever_is_pushed_is_answered_with_200() {
     let channel = channel("712:AAF", Mode::Auto, "https://desk.example");
     let secret = channel.settings.webhook_secret();
     let deep = "[".repeat(100_000);
-    for (body, updates) in
-        [("", 1), ("{", 1), ("null", 1), ("[]", 1), ("{}", 1), (deep.as_str(), 1), (r#"{"update_id":1,"news":{}}"#, 1), (r#"{"update_id":1,"poll":{}}"#, 0)]
-    {
+    for (body, updates) in [
+        ("", 1),
+        ("{", 1),
+        ("null", 1),
+        ("[]", 1),
+        ("{}", 1),
+        (deep.as_str(), 1),
+        (r#"{"update_id":1,"news":{}}"#, 1),
+        (r#"{"update_id":1,"poll":{}}"#, 0),
+    ] {
         let webhook = channel.webhook(&request(Some(&secret), body)).unwrap();
         assert_eq!((webhook.answer, webhook.updates.len()), (Answer::default(), updates), "{body:.20}");
         for update in webhook.updates {

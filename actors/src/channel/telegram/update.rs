@@ -6,6 +6,7 @@ use crate::secret;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
 /// The updates that are asked for; Telegram leaves some out unless they are named.
 pub const WANTED: [&str; 5] = ["message", "edited_message", "callback_query", "message_reaction", "my_chat_member"];
@@ -36,6 +37,9 @@ const UNWANTED: [&str; 20] = [
 
 /// What happened; nothing where it is not of a private chat.
 pub fn read(update: &Value) -> Vec<Update> {
+    // No text keeps a NUL: one of the databases takes none, and the update would come again for ever.
+    let update = if has_nul(update) { Cow::Owned(without_nul(update)) } else { Cow::Borrowed(update) };
+    let update = &*update;
     let readers: [fn(&Value) -> Result<Option<Update>, &'static str>; 5] = [message, edited, button, reaction, membership];
     let known = WANTED.iter().zip(readers).find_map(|(name, reader)| Some(reader(update.get(name)?)));
     let read = match known {
@@ -76,6 +80,24 @@ pub fn text<'value>(of: &'value Value, name: &str) -> Option<&'value str> {
 /// A whole number of an object.
 pub fn number(of: &Value, name: &str) -> Option<i64> {
     of.get(name).and_then(Value::as_i64)
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(list) => list.iter().any(has_nul),
+        Value::Object(object) => object.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        _ => false,
+    }
+}
+
+fn without_nul(value: &Value) -> Value {
+    match value {
+        Value::String(text) => json!(text.replace('\0', "")),
+        Value::Array(list) => list.iter().map(without_nul).collect(),
+        Value::Object(object) => object.iter().map(|(name, value)| (name.replace('\0', ""), without_nul(value))).collect(),
+        other => other.clone(),
+    }
 }
 
 fn time(of: &Value, name: &str) -> Option<DateTime<Utc>> {

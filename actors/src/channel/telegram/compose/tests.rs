@@ -40,10 +40,18 @@ fn files_go_with_what_they_may_go_with() {
         ("**hi**", vec![], vec!["text <b>hi</b>"]),
         ("**hi**", vec![picture("a")], vec!["Photo a: <b>hi</b>"]),
         ("", vec![picture("a"), film("b")], vec!["Photo a, Video b"]),
-        ("hi", vec![picture("a"), paper("b"), paper("c"), song("d"), song("e")], vec!["Photo a: hi", "Document b, Document c", "Audio d, Audio e"]),
+        (
+            "hi",
+            vec![picture("a"), paper("b"), paper("c"), song("d"), song("e")],
+            vec!["Photo a: hi", "Document b, Document c", "Audio d, Audio e"],
+        ),
         ("hi", vec![file("a", "image/gif", 3), file("b", "image/gif", 3)], vec!["Animation a: hi", "Animation b"]),
         ("", vec![file("a", "audio/ogg; codecs=opus", 3), file("b", "IMAGE/PNG", 3)], vec!["Voice a", "Photo b"]),
-        ("", vec![file("a", "image/svg+xml", 3), file("b", "video/x-msvideo", 3), file("c", "audio/flac", 3)], vec!["Document a, Document b, Document c"]),
+        (
+            "",
+            vec![file("a", "image/svg+xml", 3), file("b", "video/x-msvideo", 3), file("c", "audio/flac", 3)],
+            vec!["Document a, Document b, Document c"],
+        ),
         ("", vec![file("a", "image/jpeg", PHOTO_LIMIT + 1), picture("b")], vec!["Document a", "Photo b"]),
     ] {
         assert_eq!(shown(&message(content, files)), expected);
@@ -100,15 +108,15 @@ fn what_telegram_does_not_take_is_refused() {
     for (message, reason) in [
         (message("", vec![]), "there is nothing to send: the message has neither a text nor a file"),
         (message(" \n", vec![]), "there is nothing to send: the message has neither a text nor a file"),
-        (message("hi", vec![file("a.zip", "application/zip", FILE_LIMIT + 1)]), "the file \"a.zip\" has 50 MB; Telegram takes at most 50 MB"),
+        (
+            message("hi", vec![file("a.zip", "application/zip", FILE_LIMIT + 1)]),
+            "the file \"a.zip\" has 50 MB; Telegram takes at most 50 MB",
+        ),
         (
             question("", json!([{ "title": "a", "value": "a" }])),
             "a message with choices needs a text at Telegram: write what is to be chosen",
         ),
-        (
-            question("a", json!(vec![json!({ "title": "a", "value": "a" }); 101])),
-            "the message has 101 choices; Telegram shows at most 100",
-        ),
+        (question("a", json!(vec![json!({ "title": "a", "value": "a" }); 101])), "the message has 101 choices; Telegram shows at most 100"),
     ] {
         assert_eq!(parts(&message).unwrap_err(), reason);
     }

@@ -45,8 +45,16 @@ fn long_texts_are_cut_where_they_may_be() {
         ("👋👋👋", 3, vec!["👋", "👋", "👋"]),
         ("👋", 1, vec!["👋"]),
         ("**one two**", 6, vec!["<b>one </b>", "<b>two</b>"]),
-        ("[**one two**](https://a.example)", 4, vec!["<a href=\"https://a.example\"><b>one </b></a>", "<a href=\"https://a.example\"><b>two</b></a>"]),
-        ("```rust\nab\ncd\n```", 3, vec!["<pre><code class=\"language-rust\">ab\n</code></pre>", "<pre><code class=\"language-rust\">cd</code></pre>"]),
+        (
+            "[**one two**](https://a.example)",
+            4,
+            vec!["<a href=\"https://a.example\"><b>one </b></a>", "<a href=\"https://a.example\"><b>two</b></a>"],
+        ),
+        (
+            "```rust\nab\ncd\n```",
+            3,
+            vec!["<pre><code class=\"language-rust\">ab\n</code></pre>", "<pre><code class=\"language-rust\">cd</code></pre>"],
+        ),
         ("&&&&", 2, vec!["&amp;&amp;", "&amp;&amp;"]),
     ] {
         assert_eq!(Styled::read(markdown).pieces(limit), pieces, "{markdown:?} at {limit}");

@@ -123,6 +123,20 @@ fn parts_of_the_wrong_kind_are_left_out() {
     }
 }
 
+/// PostgreSQL takes no NUL: the update would be refused, and come again for ever.
+#[test]
+fn no_text_keeps_a_nul() {
+    let update = json!({ "update_id": 1, "message": {
+        "message_id": 1, "date": 1, "chat": { "id": 5, "type": "private" }, "from": { "id": 5, "first_name": "A\0da" },
+        "text": "h\0i", "st\0ory": { "a": ["\0"] },
+    } });
+    let [Update::Message(inbound)] = &read(&update)[..] else { panic!("no message") };
+    assert_eq!((inbound.content.as_deref(), inbound.sender.name.as_deref()), (Some("hi"), Some("Ada")));
+    let unknown = json!({ "update_id": 1, "ne\0ws": ["\0"] });
+    let [Update::Unreadable { raw, .. }] = &read(&unknown)[..] else { panic!("read") };
+    assert_eq!(raw, r#"{"news":[""],"update_id":1}"#);
+}
+
 #[test]
 fn presses_are_to_be_answered() {
     assert_eq!(pressed(&json!({ "callback_query": { "id": "7" } })), Some("7"));

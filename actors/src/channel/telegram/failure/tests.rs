@@ -1,5 +1,6 @@
 use super::*;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// How an error comes out: kind, pause, words.
 fn meaning(words: &str) -> (&'static str, Option<u64>, String) {
@@ -11,7 +12,9 @@ fn meaning(words: &str) -> (&'static str, Option<u64>, String) {
 fn kind(error: ChannelError) -> (&'static str, Option<u64>, String) {
     let words = error.to_string();
     match error {
-        ChannelError::Temporary { retry_after, pause: Pause::Conversation, .. } => ("temporary", retry_after.map(|wait| wait.as_secs()), words),
+        ChannelError::Temporary { retry_after, pause: Pause::Conversation, .. } => {
+            ("temporary", retry_after.map(|wait| wait.as_secs()), words)
+        }
         ChannelError::Temporary { retry_after, pause: Pause::Inbox, .. } => ("throttled", retry_after.map(|wait| wait.as_secs()), words),
         ChannelError::NeedsAttention(_) => ("needs attention", None, words),
         ChannelError::Rejected(_) => ("rejected", None, words),
