@@ -196,8 +196,11 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
 }
 
-/// The texts of a form, and its files: name, file name, bytes.
-fn form(body: &[u8], boundary: &str) -> (Map<String, Value>, Vec<(String, String, Vec<u8>)>) {
+/// Name, file name, bytes.
+type Uploaded = (String, String, Vec<u8>);
+
+/// The texts of a form, and its files.
+fn form(body: &[u8], boundary: &str) -> (Map<String, Value>, Vec<Uploaded>) {
     let (mut parameters, mut files, mut rest) = (Map::new(), Vec::new(), body);
     let (opens, closes) = (format!("--{boundary}\r\n"), format!("\r\n--{boundary}"));
     while let Some(start) = find(rest, opens.as_bytes()) {

@@ -117,7 +117,7 @@ async fn several_pictures_are_an_album() {
 #[tokio::test]
 async fn a_picture_that_telegram_does_not_show_goes_as_a_file() {
     let refuses =
-        |call: &Call| (call.method == "sendphoto").then(|| Reply::Error(400, "Bad Request: PHOTO_INVALID_DIMENSIONS", json!(null)));
+        |call: &Call| (call.method == "sendphoto").then_some(Reply::Error(400, "Bad Request: PHOTO_INVALID_DIMENSIONS", json!(null)));
     let (fake, channel) = started(refuses).await;
     channel.send(&Outbound { attachments: vec![file("wide.png", "image/png")], ..outbound("see") }).await.unwrap();
     assert_eq!(fake.methods(), ["sendphoto", "senddocument"]);
@@ -211,7 +211,8 @@ async fn messages_are_changed_and_taken_back() {
         ("editmessagetext", Some(2)) => Some(Reply::Error(400, "Bad Request: there is no text in the message to edit", json!(null))),
         ("editmessagetext", Some(3)) => Some(Reply::Error(
             400,
-            "Bad Request: message is not modified: specified new message content and reply markup are exactly the same as a current content and reply markup of the message",
+            "Bad Request: message is not modified: specified new message content and reply markup are exactly the same as a current \
+             content and reply markup of the message",
             json!(null),
         )),
         ("editmessagetext", Some(4)) => Some(Reply::Error(400, "Bad Request: message can't be edited", json!(null))),
@@ -358,7 +359,7 @@ async fn a_pressed_button_is_answered_while_polling() {
 async fn polling_ends_with_what_is_wrong() {
     let conflict = "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running";
     for (code, words, expected) in [(409, conflict, "another program fetches"), (401, "Unauthorized", "BotFather")] {
-        let (_fake, channel) = started(move |call| (call.method == "getupdates").then(|| Reply::Error(code, words, json!(null)))).await;
+        let (_fake, channel) = started(move |call| (call.method == "getupdates").then_some(Reply::Error(code, words, json!(null)))).await;
         let desk = Arc::new(Desk::default());
         let inlet: Inlet = desk.clone();
         let error = channel.run(&inlet).await.unwrap_err();
@@ -418,7 +419,7 @@ async fn the_webhook_is_registered_and_watched() {
 #[tokio::test]
 async fn an_address_that_telegram_refuses_needs_attention() {
     let words = "Bad Request: bad webhook: Webhook can be set up only on ports 80, 88, 443 or 8443";
-    let fake = Fake::start(move |call| (call.method == "setwebhook").then(|| Reply::Error(400, words, json!(null)))).await;
+    let fake = Fake::start(move |call| (call.method == "setwebhook").then_some(Reply::Error(400, words, json!(null)))).await;
     let channel = fake.channel(Settings { mode: Mode::Webhook, ..settings() }, "http://desk.example:3000");
     let inlet: Inlet = Arc::new(Desk::default());
     let refused = channel.run(&inlet).await.unwrap_err();

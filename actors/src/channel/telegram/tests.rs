@@ -1,3 +1,4 @@
+//! Settings of bots, and webhook requests.
 use super::*;
 use crate::channel::ChannelSettings;
 use crate::message::Update;

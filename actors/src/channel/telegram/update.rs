@@ -35,12 +35,15 @@ const UNWANTED: [&str; 20] = [
     "managed_bot",
 ];
 
+/// What happened, nothing where it is not of a private chat, or why it cannot be read.
+type Read = Result<Option<Update>, &'static str>;
+
 /// What happened; nothing where it is not of a private chat.
 pub fn read(update: &Value) -> Vec<Update> {
     // No text keeps a NUL: one of the databases takes none, and the update would come again for ever.
     let update = if has_nul(update) { Cow::Owned(without_nul(update)) } else { Cow::Borrowed(update) };
     let update = &*update;
-    let readers: [fn(&Value) -> Result<Option<Update>, &'static str>; 5] = [message, edited, button, reaction, membership];
+    let readers: [fn(&Value) -> Read; 5] = [message, edited, button, reaction, membership];
     let known = WANTED.iter().zip(readers).find_map(|(name, reader)| Some(reader(update.get(name)?)));
     let read = match known {
         Some(read) => read,
@@ -115,7 +118,7 @@ fn origin(message: &Value) -> Result<(i64, String), &'static str> {
     Ok((chat, provider_id(chat, message)))
 }
 
-fn message(message: &Value) -> Result<Option<Update>, &'static str> {
+fn message(message: &Value) -> Read {
     let (chat, id) = origin(message)?;
     if !is_private(message) {
         return Ok(None);
@@ -149,7 +152,7 @@ fn message(message: &Value) -> Result<Option<Update>, &'static str> {
     }))))
 }
 
-fn edited(message: &Value) -> Result<Option<Update>, &'static str> {
+fn edited(message: &Value) -> Read {
     let (_, provider_id) = origin(message)?;
     // A place that moves is told as an edit, too: there is nothing to read in it.
     if !is_private(message) || message.get("location").is_some() {
@@ -161,7 +164,7 @@ fn edited(message: &Value) -> Result<Option<Update>, &'static str> {
 }
 
 /// A button of ours was pressed: what stands on it is what the contact says.
-fn button(query: &Value) -> Result<Option<Update>, &'static str> {
+fn button(query: &Value) -> Read {
     let id = text(query, "id").ok_or("the press of a button without its id")?;
     let sender = query.get("from").filter(|from| number(from, "id").is_some()).ok_or("the press of a button without its contact")?;
     // Without a message it was one that the contact passed on to another chat.
@@ -186,7 +189,7 @@ fn button(query: &Value) -> Result<Option<Update>, &'static str> {
     }))))
 }
 
-fn reaction(change: &Value) -> Result<Option<Update>, &'static str> {
+fn reaction(change: &Value) -> Read {
     let (_, provider_id) = origin(change)?;
     if !is_private(change) {
         return Ok(None);
@@ -205,7 +208,7 @@ fn reaction(change: &Value) -> Result<Option<Update>, &'static str> {
 }
 
 /// The contact has blocked the bot, or lets it write again.
-fn membership(change: &Value) -> Result<Option<Update>, &'static str> {
+fn membership(change: &Value) -> Read {
     let chat = change.get("chat").and_then(|chat| number(chat, "id")).ok_or("a membership without its chat")?;
     let status = change.get("new_chat_member").and_then(|member| text(member, "status")).ok_or("a membership without its status")?;
     let reachable = match status {

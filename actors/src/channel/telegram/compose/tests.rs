@@ -1,3 +1,4 @@
+//! Messages, and the parts that they are sent in.
 use super::super::markup::units;
 use super::*;
 use bytes::Bytes;

@@ -1,3 +1,4 @@
+//! Texts with their entities, and the Markdown of them.
 use super::*;
 use serde_json::json;
 

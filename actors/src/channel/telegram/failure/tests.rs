@@ -1,3 +1,4 @@
+//! Errors of Telegram, and what they mean.
 use super::*;
 use serde_json::{Value, json};
 use std::sync::Arc;

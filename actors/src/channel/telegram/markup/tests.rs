@@ -1,3 +1,4 @@
+//! Markdown of agents, and the HTML that Telegram is sent.
 use super::*;
 
 #[test]
@@ -82,7 +83,10 @@ pub fn text_of(html: &str) -> String {
 proptest::proptest! {
     /// Whatever agents write: every piece is short enough and well formed, and nothing but blanks is lost between them.
     #[test]
-    fn pieces_are_well_formed(markdown in "([*_~`>#\\-\\[\\]()<&\"\n 1.]|[a-z]{1,8}|👋|ä|\\*\\*|```|\n\n|https://a\\.b){0,60}", limit in 1..40_usize) {
+    fn pieces_are_well_formed(
+        markdown in "([*_~`>#\\-\\[\\]()<&\"\n 1.]|[a-z]{1,8}|👋|ä|\\*\\*|```|\n\n|https://a\\.b){0,60}",
+        limit in 1..40_usize,
+    ) {
         let styled = Styled::read(&markdown);
         let pieces: Vec<String> = styled.pieces(limit).iter().map(|piece| text_of(piece)).collect();
         for piece in &pieces {

@@ -1,3 +1,4 @@
+//! Updates as they come, and what becomes of them.
 use super::super::contract;
 use super::*;
 use crate::message::{InboundAttachment, Place};
@@ -39,7 +40,8 @@ fn attachment(attachment: &InboundAttachment) -> Value {
     match attachment {
         InboundAttachment::Remote(file) => {
             let reference = |name: &str| file.reference.get(name).cloned();
-            let mut told = json!({ "file": file.file_name, "type": file.content_type, "id": reference("file_id"), "unique": reference("file_unique_id") });
+            let (id, unique) = (reference("file_id"), reference("file_unique_id"));
+            let mut told = json!({ "file": file.file_name, "type": file.content_type, "id": id, "unique": unique });
             file.byte_size.iter().for_each(|size| told["size"] = json!(size));
             told
         }
