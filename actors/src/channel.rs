@@ -11,13 +11,16 @@
 //! | `Rejected` | a bug: as temporary, logged as an error | the message fails, and the agent sees the reason |
 pub mod api;
 pub mod email;
+pub mod request;
+pub mod telegram;
 
 use crate::files::Files;
-use crate::message::{Capabilities, Inbound, Outbound, ProviderId};
+use crate::message::{Capabilities, Outbound, ProviderId, RemoteFile, Update};
 use crate::secret::Secret;
 use async_trait::async_trait;
+use request::{Webhook, WebhookRequest};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +37,82 @@ pub trait Channel: Send + Sync + 'static {
 
     /// What the dashboard may offer and a reply may contain. Does no I/O.
     fn capabilities(&self) -> Capabilities;
+
+    /// Reads one webhook request: what happened, and what to answer once that is stored. Does no I/O. An error is answered to
+    /// the provider: 401 for `Rejected` (a wrong signature), 503 for the others, so that it repeats.
+    fn webhook(&self, _: &WebhookRequest) -> Result<Webhook, ChannelError> {
+        Err(ChannelError::Rejected("this channel takes no webhooks".into()))
+    }
+
+    // Optional abilities, each a small trait of its own; `None` means that the channel has not got it.
+
+    /// Fetches files that the provider keeps.
+    fn media(&self) -> Option<&dyn Media> {
+        None
+    }
+    /// Templates that the provider approves.
+    fn templates(&self) -> Option<&dyn Templates> {
+        None
+    }
+    /// Tells the contact that somebody types, or has read.
+    fn presence(&self) -> Option<&dyn Presence> {
+        None
+    }
+    /// Changes and takes back messages that were sent.
+    fn revisions(&self) -> Option<&dyn Revisions> {
+        None
+    }
+    /// Is known to the provider under an address of ours.
+    fn registration(&self) -> Option<&dyn Registration> {
+        None
+    }
+}
+
+/// Fetches files that the provider keeps for us; called after the message is stored, again after a `Temporary` error.
+#[async_trait]
+pub trait Media: Send + Sync {
+    /// The file, no larger than `limit` bytes. `Rejected` when it will never come (too large, gone): the reason is shown in its
+    /// place.
+    async fn fetch(&self, file: &RemoteFile, limit: u64) -> Result<bytes::Bytes, ChannelError>;
+    /// The contact's picture, where the provider shows it.
+    async fn picture(&self, _source_id: &str) -> Result<Option<bytes::Bytes>, ChannelError> {
+        Ok(None)
+    }
+}
+
+/// Templates that the provider approves.
+#[async_trait]
+pub trait Templates: Send + Sync {
+    /// All of them, in the form of the contract's `message_templates`.
+    async fn list(&self) -> Result<Vec<Value>, ChannelError>;
+}
+
+/// Tells the contact what agents do. Nothing of it is repeated: what fails is forgotten.
+#[async_trait]
+pub trait Presence: Send + Sync {
+    /// Somebody types.
+    async fn typing(&self, source_id: &str, last_inbound: Option<&str>) -> Result<(), ChannelError>;
+    /// Messages up to this one of the contact were read.
+    async fn read(&self, source_id: &str, provider_id: &str) -> Result<(), ChannelError>;
+}
+
+/// Changes and takes back messages that were sent.
+#[async_trait]
+pub trait Revisions: Send + Sync {
+    /// Another text. `Rejected` where the channel cannot.
+    async fn edit(&self, source_id: &str, provider_id: &str, content: &str) -> Result<(), ChannelError>;
+    /// Takes it back. `Rejected` where the channel cannot.
+    async fn delete(&self, source_id: &str, provider_id: &str) -> Result<(), ChannelError>;
+}
+
+/// Is known to the provider under an address of ours.
+#[async_trait]
+pub trait Registration: Send + Sync {
+    /// Checks the credentials, when an inbox is made or its settings change; `Rejected` or `NeedsAttention` in the provider's
+    /// words. Returns what the provider tells of the account (names, numbers), kept with the settings.
+    async fn check(&self) -> Result<Map<String, Value>, ChannelError>;
+    /// Tells the provider to send nothing more; when the inbox is removed.
+    async fn unregister(&self) -> Result<(), ChannelError>;
 }
 
 /// Why a channel could not go on; says what the caller is to do. See the table in the module comment.
@@ -46,6 +125,8 @@ pub enum ChannelError {
         cause: String,
         /// How long the provider asked us to wait.
         retry_after: Option<Duration>,
+        /// Whom the wait is for.
+        pause: Pause,
     },
     /// Only a person can help: a wrong password, a revoked token.
     #[error("{0}")]
@@ -55,10 +136,25 @@ pub enum ChannelError {
     Rejected(String),
 }
 
+/// Whom a temporary failure delays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pause {
+    /// The conversation: its later messages wait, others go on.
+    #[default]
+    Conversation,
+    /// Everything of the inbox: the provider throttles the account.
+    Inbox,
+}
+
 impl ChannelError {
     /// A temporary failure without a hint when to come back.
     pub fn temporary(cause: impl Into<String>) -> Self {
-        ChannelError::Temporary { cause: cause.into(), retry_after: None }
+        ChannelError::Temporary { cause: cause.into(), retry_after: None, pause: Pause::Conversation }
+    }
+
+    /// The provider asks for a pause.
+    pub fn throttled(cause: impl Into<String>, retry_after: Option<Duration>, pause: Pause) -> Self {
+        ChannelError::Temporary { cause: cause.into(), retry_after, pause }
     }
 }
 
@@ -75,10 +171,10 @@ pub enum SessionStatus {
 /// The way in for a session: what it received goes here. Implemented by the session task; a test may implement it itself.
 #[async_trait]
 pub trait Intake: Send + Sync + 'static {
-    /// Stores a message; returns when it is on disk: acknowledge to the provider now. `Rejected` means that it will never be
+    /// Stores what happened; returns when it is on disk: acknowledge to the provider now. `Rejected` means that it will never be
     /// stored: park it and go on. Any other error means that it may not be stored: end the session with it, the provider still
-    /// has the message.
-    async fn deliver(&self, inbound: Inbound) -> Result<(), ChannelError>;
+    /// has it.
+    async fn deliver(&self, update: Update) -> Result<(), ChannelError>;
     /// Keeps what could not be read, so that nothing behind it waits. `provider_key` says where the provider has it; the same
     /// key again changes nothing.
     async fn park(&self, provider_key: &str, reason: &str, raw: bytes::Bytes) -> Result<(), ChannelError>;
@@ -104,6 +200,8 @@ pub enum ChannelSettings {
     Api(api::Settings),
     /// IMAP in, SMTP out.
     Email(email::Settings),
+    /// A bot of Telegram.
+    Telegram(telegram::Settings),
 }
 
 impl ChannelSettings {
@@ -116,6 +214,7 @@ impl ChannelSettings {
         match &settings {
             ChannelSettings::Api(settings) => settings.validate()?,
             ChannelSettings::Email(settings) => settings.validate()?,
+            ChannelSettings::Telegram(settings) => settings.validate()?,
         }
         Ok(settings)
     }
@@ -125,6 +224,7 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => "api",
             ChannelSettings::Email(_) => "email",
+            ChannelSettings::Telegram(_) => "telegram",
         }
     }
 
@@ -133,6 +233,7 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => "Channel::Api",
             ChannelSettings::Email(_) => "Channel::Email",
+            ChannelSettings::Telegram(_) => "Channel::Telegram",
         }
     }
 
@@ -141,6 +242,7 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => api::SECRET_FIELDS,
             ChannelSettings::Email(_) => email::SECRET_FIELDS,
+            ChannelSettings::Telegram(_) => telegram::SECRET_FIELDS,
         }
     }
 
@@ -149,6 +251,7 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => api::capabilities(),
             ChannelSettings::Email(_) => email::capabilities(),
+            ChannelSettings::Telegram(_) => telegram::capabilities(),
         }
     }
 
@@ -157,6 +260,7 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => Arc::new(api::ApiChannel),
             ChannelSettings::Email(settings) => Arc::new(email::EmailChannel::new(settings.clone(), tools.clone())),
+            ChannelSettings::Telegram(settings) => Arc::new(telegram::TelegramChannel::new(settings.clone(), tools)),
         }
     }
 }
@@ -170,6 +274,31 @@ pub struct Tools {
     pub relay: Option<Arc<MailRelay>>,
     /// Stored files.
     pub files: Files,
+    /// Where the providers are.
+    pub providers: Providers,
+}
+
+/// Where the providers are (`[providers]` in the settings): the real ones, unless an operator says otherwise. Without a slash at
+/// the end.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Providers {
+    /// The Bot API of Telegram, and its files.
+    pub telegram_url: String,
+    /// The Graph API of Meta.
+    pub meta_url: String,
+    /// The version of the Graph API, such as `v23.0`.
+    pub meta_version: String,
+}
+
+impl Default for Providers {
+    fn default() -> Self {
+        Providers {
+            telegram_url: "https://api.telegram.org".into(),
+            meta_url: "https://graph.facebook.com".into(),
+            meta_version: "v23.0".into(),
+        }
+    }
 }
 
 /// The daemon's own mail relay (`[mail]` in the settings).

@@ -235,7 +235,7 @@ impl InboxActor {
         let inbox_id = self.inbox.row.id;
         match error {
             ChannelError::NeedsAttention(reason) => self.call_for_help(&reason),
-            ChannelError::Temporary { cause, retry_after } => {
+            ChannelError::Temporary { cause, retry_after, .. } => {
                 tracing::warn!(inbox.id = inbox_id, cause, failures = self.connection.failures, "session ended");
                 self.start_later(retry_after, ctx);
             }

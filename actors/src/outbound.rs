@@ -3,7 +3,7 @@ use crate::catalog::Inbox;
 use crate::conversation::sent_with;
 use crate::db::Db;
 use crate::files::Files;
-use crate::message::{Answered, Key, Outbound, OutboundAttachment, OutboundConversation};
+use crate::message::{Answered, Key, Outbound, OutboundAttachment, OutboundConversation, SentParts};
 use entity::inbox::SenderNameType;
 use entity::message::{MessageType, SenderType};
 use entity::{attachment, contact, contact_inbox, conversation, message};
@@ -54,6 +54,9 @@ pub async fn load(db: &Db, files: &Files, inbox: &Inbox, message_id: i64) -> Res
         message_id: row.id,
         source_id: identity.source_id,
         contact_email: contact.email,
+        contact_phone_number: contact.phone_number,
+        quotes: None,
+        template: None,
         contact_name: contact.name,
         conversation: OutboundConversation {
             id: conversation.id,
@@ -69,6 +72,7 @@ pub async fn load(db: &Db, files: &Files, inbox: &Inbox, message_id: i64) -> Res
         sender_name,
         automatic: row.message_type == MessageType::Template,
         created_at: row.created_at,
+        sent: SentParts::default(),
     };
     Ok(Some(message))
 }

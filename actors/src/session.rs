@@ -7,7 +7,7 @@ use crate::conversation::{Command, ConversationError, Incoming, Outcome, Target}
 use crate::conversations::{Conversations, Tell};
 use crate::db::Db;
 use crate::files::{FileError, Files, Unkept};
-use crate::message::{Inbound, InboundAttachment, Key, Reference, Thread};
+use crate::message::{Inbound, InboundAttachment, InboundFile, Key, Reference, Thread, Update};
 use crate::outbound;
 use crate::outbox::{self, Flow, Queue};
 use crate::store::{NewFile, StoreError};
@@ -136,7 +136,7 @@ impl Session {
 
     async fn store_files(
         &self,
-        attachments: Vec<InboundAttachment>,
+        attachments: Vec<InboundFile>,
         attributes: &mut Map<String, Value>,
     ) -> Result<(Vec<NewFile>, Vec<Unkept>), ChannelError> {
         let limit = self.channel.capabilities().attachment_limit;
@@ -231,7 +231,12 @@ impl Session {
 
 #[async_trait]
 impl Intake for Session {
-    async fn deliver(&self, inbound: Inbound) -> Result<(), ChannelError> {
+    async fn deliver(&self, update: Update) -> Result<(), ChannelError> {
+        let inbound = match update {
+            Update::Message(inbound) => *inbound,
+            Update::Unreadable { provider_key, reason, raw } => return self.park(&provider_key, &reason, raw).await,
+            other => return Err(ChannelError::Rejected(format!("no channel that can be set up tells of this: {other:?}"))),
+        };
         let failed = |error: DbErr| ChannelError::temporary(format!("looking up a message: {error}"));
         if self.is_known(&inbound).await.map_err(failed)? {
             tracing::debug!(inbox.id = self.inbox.row.id, "a message that is known already");
@@ -240,7 +245,7 @@ impl Intake for Session {
         let (mut key, target) = self.place(&inbound).await.map_err(failed)?;
         let own = Key { inbox_id: key.inbox_id, source_id: inbound.source_id };
         let mut content_attributes = inbound.content_attributes;
-        let (files, unkept) = self.store_files(inbound.attachments, &mut content_attributes).await?;
+        let (files, unkept) = self.store_files(files_of(inbound.attachments), &mut content_attributes).await?;
         let is_automatic = content_attributes.get("email").and_then(|email| email.get("auto_reply")).is_some_and(|auto| auto == true);
         let mut incoming = Incoming {
             target,
@@ -431,7 +436,7 @@ impl Session {
                 Ok(Outcome::Sent(id))
             }
             Err(ChannelError::Rejected(reason)) => Ok(Outcome::Failed(reason)),
-            Err(ChannelError::Temporary { cause, retry_after }) => {
+            Err(ChannelError::Temporary { cause, retry_after, .. }) => {
                 let failures = row.failures.saturating_add(1);
                 Ok(match outbox::later(failures, retry_after, row.created_at, GIVE_UP_AFTER, entity::now()) {
                     Some(due_at) => Outcome::Later { failures, due_at, error: cause },
@@ -464,6 +469,14 @@ impl Session {
         outgoing::Entity::delete_by_id(row.message_id).exec(&self.db.write).await?;
         Ok(true)
     }
+}
+
+fn files_of(attachments: Vec<InboundAttachment>) -> Vec<InboundFile> {
+    let file = |attachment| match attachment {
+        InboundAttachment::File(file) => Some(file),
+        _ => None,
+    };
+    attachments.into_iter().filter_map(file).collect()
 }
 
 /// Puts the addresses of stored files in the place of `"cid:…"` references; with their quotes, since one id may begin another.

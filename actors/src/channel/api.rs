@@ -37,7 +37,7 @@ pub const SECRET_FIELDS: &[&str] = &[];
 
 /// What the API channel can do.
 pub fn capabilities() -> Capabilities {
-    Capabilities { delivery: Delivery::Events, content_limit: 150_000, attachment_limit: 40 << 20, parallel_sends: 1 }
+    Capabilities { delivery: Delivery::Events, ..Capabilities::PLAIN }
 }
 
 /// The API channel.

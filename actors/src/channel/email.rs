@@ -32,7 +32,7 @@ mod live_tests;
 mod test_desk;
 
 use super::{Channel, ChannelError, Inlet, SessionStatus, Tools};
-use crate::message::{Capabilities, Delivery, Outbound, ProviderId};
+use crate::message::{Capabilities, Outbound, ProviderId};
 use crate::secret::Secret;
 use async_trait::async_trait;
 use lettre::transport::smtp::client::TlsParameters;
@@ -143,7 +143,7 @@ pub const SECRET_FIELDS: &[&str] = &["imap_password", "smtp_password"];
 
 /// What the e-mail channel can do.
 pub fn capabilities() -> Capabilities {
-    Capabilities { delivery: Delivery::Send, content_limit: 150_000, attachment_limit: 25 << 20, parallel_sends: 4 }
+    Capabilities { attachment_limit: 25 << 20, parallel_sends: 4, ..Capabilities::PLAIN }
 }
 
 /// The e-mail channel.

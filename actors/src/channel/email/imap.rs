@@ -17,7 +17,7 @@ use super::EmailChannel;
 use super::parse;
 use super::stream::{Guarded, PATIENCE};
 use crate::channel::{ChannelError, Inlet, SessionStatus};
-use crate::message::Inbound;
+use crate::message::{Inbound, Update};
 use answers::{broken, closed, printable, receive, received, silent, verb};
 use async_imap::Session;
 use async_imap::imap_proto::{AttributeValue, MailboxDatum, Response, ResponseCode, Status};
@@ -198,7 +198,7 @@ impl<'a> Mailbox<'a> {
             Err(reason) => Err(reason),
             Ok(inbound) => {
                 let attempts = self.attempt(uid, Step::Store);
-                match inlet.deliver(inbound).await {
+                match inlet.deliver(Update::Message(Box::new(inbound))).await {
                     Ok(()) => Ok(()),
                     Err(ChannelError::Rejected(reason)) => Err(reason),
                     Err(error) if attempts >= STORING_ATTEMPTS => {

@@ -199,6 +199,7 @@ fn outbound(to: &str) -> Outbound {
         sender_name: Some("Ann".into()),
         automatic: false,
         created_at: Utc::now(),
+        ..Outbound::default()
     }
 }
 

@@ -6,7 +6,7 @@ use super::html::{self, InlineImages};
 use super::quote::{self, Split};
 use super::screen;
 use crate::channel::email::capabilities;
-use crate::message::{Inbound, InboundAttachment, OwnMessage, Profile, Reference, Thread};
+use crate::message::{Inbound, InboundAttachment, InboundFile, OwnMessage, Profile, Reference, Thread};
 use crate::wire::set;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -115,7 +115,8 @@ pub fn parse(raw: &[u8], own_address: &str, too_large: Option<u32>, now: DateTim
         content_type: "incoming_email",
         content_attributes: object(json!({ "email": email })),
         conversation_attributes: object(conversation),
-        attachments,
+        attachments: attachments.into_iter().map(InboundAttachment::File).collect(),
+        ..Inbound::default()
     })
 }
 
@@ -229,7 +230,7 @@ fn unwrap_lines(text: &str, part: &MessagePart<'_>) -> String {
 }
 
 /// The files of a mail, and how its HTML refers to them.
-fn attachments(mail: &Message<'_>, raw: &[u8]) -> (Vec<InboundAttachment>, InlineImages) {
+fn attachments(mail: &Message<'_>, raw: &[u8]) -> (Vec<InboundFile>, InlineImages) {
     let mut images = InlineImages::new();
     let mut attachments = Vec::new();
     for (number, part) in mail.attachments().enumerate().filter(|_| unopened(mail).is_none()) {
@@ -246,7 +247,7 @@ fn attachments(mail: &Message<'_>, raw: &[u8]) -> (Vec<InboundAttachment>, Inlin
                 images.insert(location.to_owned(), id.clone());
             }
         }
-        attachments.push(InboundAttachment {
+        attachments.push(InboundFile {
             file_name: file_name.unwrap_or_else(|| if is_mail { "message.eml".into() } else { String::new() }),
             content_type,
             bytes: bytes_of(part, raw),
@@ -264,7 +265,7 @@ fn bytes_of(part: &MessagePart<'_>, raw: &[u8]) -> Bytes {
 }
 
 /// An id that nothing refers to does not make an inline image.
-fn keep_referenced_ids(mut attachments: Vec<InboundAttachment>, html: Option<&Forms>) -> Vec<InboundAttachment> {
+fn keep_referenced_ids(mut attachments: Vec<InboundFile>, html: Option<&Forms>) -> Vec<InboundFile> {
     for attachment in &mut attachments {
         let is_referenced = |id: &String| html.is_some_and(|html| html.full.contains(&format!("\"cid:{id}\"")));
         attachment.content_id = attachment.content_id.take().map(|id| escape_attribute(&id)).filter(is_referenced);

@@ -1,9 +1,9 @@
 //! An intake in memory, and channels to try, for the tests that speak with servers.
 #![allow(clippy::unwrap_used)]
 use super::{EmailChannel, Settings};
-use crate::channel::{ChannelError, Intake, MailRelay, SessionStatus, Tools};
+use crate::channel::{ChannelError, Intake, MailRelay, Providers, SessionStatus, Tools};
 use crate::files::Files;
-use crate::message::Inbound;
+use crate::message::{Inbound, Update};
 use crate::secret::Vault;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -54,14 +54,15 @@ impl Desk {
 
 #[async_trait]
 impl Intake for Desk {
-    async fn deliver(&self, inbound: Inbound) -> Result<(), ChannelError> {
+    async fn deliver(&self, update: Update) -> Result<(), ChannelError> {
         if self.refuses.load(Ordering::SeqCst) {
             return Err(ChannelError::temporary("the database is away"));
         }
+        let Update::Message(inbound) = update else { panic!("not a message: {update:?}") };
         if inbound.provider_id.is_some() && *self.never.lock().unwrap() == inbound.provider_id {
             return Err(ChannelError::Rejected("the rules forbid it".into()));
         }
-        self.delivered.lock().unwrap().push(inbound);
+        self.delivered.lock().unwrap().push(*inbound);
         self.changed.notify_waiters();
         Ok(())
     }
@@ -91,5 +92,6 @@ impl Intake for Desk {
 /// A channel with files in memory.
 pub fn channel(settings: Settings, relay: Option<MailRelay>) -> EmailChannel {
     let files = Files::new(Arc::new(object_store::memory::InMemory::new()), Vault::new(&[1; 32]), "https://desk.example");
-    EmailChannel::new(settings, Tools { public_url: "https://desk.example".into(), relay: relay.map(Arc::new), files })
+    let providers = Providers::default();
+    EmailChannel::new(settings, Tools { public_url: "https://desk.example".into(), relay: relay.map(Arc::new), files, providers })
 }

@@ -40,6 +40,7 @@ fn outbound() -> Outbound {
         sender_name: Some("Ann from Shop".into()),
         automatic: false,
         created_at: DateTime::from_timestamp(1_762_000_000, 0).unwrap(),
+        ..Outbound::default()
     }
 }
 

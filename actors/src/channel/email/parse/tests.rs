@@ -90,6 +90,10 @@ fn files_and_pictures() {
     let files: Vec<(&str, &str, Option<&str>, &[u8])> = inbound
         .attachments
         .iter()
+        .map(|attachment| match attachment {
+            InboundAttachment::File(file) => file,
+            other => panic!("not a file: {other:?}"),
+        })
         .map(|file| (file.file_name.as_str(), file.content_type.as_str(), file.content_id.as_deref(), file.bytes.as_ref()))
         .collect();
     assert_eq!(

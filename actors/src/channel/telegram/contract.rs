@@ -1,0 +1,130 @@
+//! Holds what we send to the published description of the Bot API, and what our tests say that Telegram sends, too: a machine-made
+//! copy of the official page, in the folder `KONVERSIO_SHARED` or `../shared` beside the workspace. Without it nothing is checked, and
+//! that is said.
+use serde_json::{Map, Value};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+static DESCRIPTION: LazyLock<Option<Value>> = LazyLock::new(|| {
+    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let folder = std::env::var_os("KONVERSIO_SHARED").map_or_else(beside, PathBuf::from);
+    let path = folder.join("channels/specs/telegram/api.json");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Some(serde_json::from_str(&text).unwrap()),
+        Err(error) => {
+            // Past the test runner, which would hide it from a run that succeeds.
+            let _ =
+                writeln!(std::io::stderr(), "SKIPPED: requests and updates against Telegram's description: {}: {error}", path.display());
+            None
+        }
+    }
+});
+
+/// Fails if an update is not one that Telegram could send.
+pub fn update(name: &str, update: &Value) {
+    let Some(description) = &*DESCRIPTION else { return };
+    let complaints = of_type(description, "Update", update, "update");
+    assert!(complaints.is_empty(), "{name}: {complaints:#?}");
+}
+
+/// Fails if Telegram could not answer so.
+pub fn answer(method: &str, result: &Value) {
+    let Some(description) = &*DESCRIPTION else { return };
+    let complaints = of_types(description, &description["methods"][real_name(description, method)]["returns"], result, "result");
+    assert!(complaints.is_empty(), "the answer to {method}: {complaints:#?}");
+}
+
+/// What Telegram would find wrong with a request; `is_form` when all values came as texts, with the names of its files.
+pub fn request(method: &str, parameters: &Map<String, Value>, is_form: bool, files: &[String]) -> Vec<String> {
+    let Some(description) = &*DESCRIPTION else { return Vec::new() };
+    let method = real_name(description, method);
+    let fields = description["methods"][&method]["fields"].clone();
+    let mut parameters = parameters.clone();
+    let mut complaints = Vec::new();
+    for (name, value) in &mut parameters {
+        let field = fields.as_array().into_iter().flatten().find(|field| field["name"] == *name);
+        let types: Vec<&str> = field.map_or(vec![], |field| field["types"].as_array().unwrap().iter().filter_map(Value::as_str).collect());
+        if is_form && !types.contains(&"String") {
+            *value = serde_json::from_str(value.as_str().unwrap()).unwrap_or_else(|error| panic!("{method}: {name} is no JSON: {error}"));
+        }
+        let mut attached = Vec::new();
+        attachments(value, &mut attached);
+        complaints.extend(attached.into_iter().filter(|id| !files.contains(id)).map(|id| format!("{method}: no file {id}")));
+    }
+    complaints.extend(of_fields(description, &fields, &Value::Object(parameters), &method));
+    complaints
+}
+
+fn attachments(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) => found.extend(text.strip_prefix("attach://").map(str::to_owned)),
+        Value::Array(list) => list.iter().for_each(|item| attachments(item, found)),
+        Value::Object(object) => object.values().for_each(|item| attachments(item, found)),
+        _ => {}
+    }
+}
+
+/// Telegram does not mind how methods are capitalized.
+fn real_name(description: &Value, method: &str) -> String {
+    let methods = description["methods"].as_object().unwrap();
+    let found = methods.keys().find(|name| name.eq_ignore_ascii_case(method));
+    found.unwrap_or_else(|| panic!("Telegram has no method {method}")).clone()
+}
+
+fn of_fields(description: &Value, fields: &Value, value: &Value, at: &str) -> Vec<String> {
+    let Some(object) = value.as_object() else { return vec![format!("{at}: not an object: {value}")] };
+    let fields: Vec<&Value> = fields.as_array().into_iter().flatten().collect();
+    let unknown = object.keys().filter(|name| !fields.iter().any(|field| field["name"] == **name));
+    let mut complaints: Vec<String> = unknown.map(|name| format!("{at}.{name}: unknown")).collect();
+    for field in fields {
+        let name = field["name"].as_str().unwrap();
+        match object.get(name) {
+            Some(value) => complaints.extend(of_types(description, &field["types"], value, &format!("{at}.{name}"))),
+            None if field["required"] == true => complaints.push(format!("{at}.{name}: missing")),
+            None => {}
+        }
+    }
+    complaints
+}
+
+/// Whether it is of one of the types; otherwise the complaints of the one that fits best.
+fn of_types(description: &Value, types: &Value, value: &Value, at: &str) -> Vec<String> {
+    let types = types.as_array().into_iter().flatten().filter_map(Value::as_str);
+    types.map(|name| of_type(description, name, value, at)).min_by_key(Vec::len).unwrap_or_default()
+}
+
+fn of_type(description: &Value, name: &str, value: &Value, at: &str) -> Vec<String> {
+    if let Some(of) = name.strip_prefix("Array of ") {
+        let Some(list) = value.as_array() else { return vec![format!("{at}: not a list: {value}")] };
+        return list.iter().enumerate().flat_map(|(index, item)| of_type(description, of, item, &format!("{at}[{index}]"))).collect();
+    }
+    let fits = match name {
+        "Integer" => value.is_i64() || value.is_u64(),
+        "Float" => value.is_number(),
+        "String" | "InputFile" => value.is_string(),
+        "Boolean" => value.is_boolean(),
+        "True" => *value == true,
+        _ => {
+            let described = &description["types"][name];
+            assert!(described.is_object(), "{at}: Telegram has no type {name}");
+            return match described["subtypes"].as_array() {
+                Some(_) => of_types(description, &described["subtypes"], value, at),
+                None => of_fields(description, &described["fields"], value, at),
+            };
+        }
+    };
+    if fits { Vec::new() } else { vec![format!("{at}: not of type {name}: {value}")] }
+}
+
+#[test]
+fn the_description_finds_mistakes() {
+    if DESCRIPTION.is_none() {
+        return;
+    }
+    let complaints = |json: &str| request("sendMessage", &serde_json::from_str(json).unwrap(), false, &[]);
+    assert_eq!(complaints(r#"{"chat_id":5,"text":"hi"}"#), [""; 0]);
+    assert_eq!(complaints(r#"{"chat_id":5}"#), ["sendMessage.text: missing"]);
+    assert_eq!(complaints(r#"{"chat_id":5,"text":7,"style":1}"#).len(), 2);
+    assert_eq!(complaints(r#"{"chat_id":5,"text":"hi","reply_markup":{"inline_keyboard":[{"text":"a"}]}}"#).len(), 1);
+}
