@@ -12,6 +12,7 @@
 pub mod api;
 pub mod email;
 pub mod request;
+pub mod whatsapp;
 
 use crate::files::Files;
 use crate::message::{Capabilities, Outbound, ProviderId, RemoteFile, Update};
@@ -195,6 +196,8 @@ pub enum ChannelSettings {
     Api(api::Settings),
     /// IMAP in, SMTP out.
     Email(email::Settings),
+    /// WhatsApp through Meta's Cloud API.
+    Whatsapp(whatsapp::Settings),
 }
 
 impl ChannelSettings {
@@ -207,6 +210,7 @@ impl ChannelSettings {
         match &settings {
             ChannelSettings::Api(settings) => settings.validate()?,
             ChannelSettings::Email(settings) => settings.validate()?,
+            ChannelSettings::Whatsapp(settings) => settings.validate()?,
         }
         Ok(settings)
     }
@@ -216,6 +220,7 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => "api",
             ChannelSettings::Email(_) => "email",
+            ChannelSettings::Whatsapp(_) => "whatsapp",
         }
     }
 
@@ -224,6 +229,7 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => "Channel::Api",
             ChannelSettings::Email(_) => "Channel::Email",
+            ChannelSettings::Whatsapp(_) => "Channel::Whatsapp",
         }
     }
 
@@ -232,6 +238,7 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => api::SECRET_FIELDS,
             ChannelSettings::Email(_) => email::SECRET_FIELDS,
+            ChannelSettings::Whatsapp(_) => whatsapp::SECRET_FIELDS,
         }
     }
 
@@ -240,6 +247,7 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => api::capabilities(),
             ChannelSettings::Email(_) => email::capabilities(),
+            ChannelSettings::Whatsapp(_) => whatsapp::capabilities(),
         }
     }
 
@@ -248,6 +256,7 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => Arc::new(api::ApiChannel),
             ChannelSettings::Email(settings) => Arc::new(email::EmailChannel::new(settings.clone(), tools.clone())),
+            ChannelSettings::Whatsapp(settings) => Arc::new(whatsapp::WhatsappChannel::new(settings.clone(), tools)),
         }
     }
 }
@@ -261,6 +270,31 @@ pub struct Tools {
     pub relay: Option<Arc<MailRelay>>,
     /// Stored files.
     pub files: Files,
+    /// Where the providers are.
+    pub providers: Providers,
+}
+
+/// Where the providers are (`[providers]` in the settings): the real ones, unless an operator says otherwise. Without a slash at
+/// the end.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Providers {
+    /// The Bot API of Telegram, and its files.
+    pub telegram_url: String,
+    /// The Graph API of Meta.
+    pub meta_url: String,
+    /// The version of the Graph API, such as `v23.0`.
+    pub meta_version: String,
+}
+
+impl Default for Providers {
+    fn default() -> Self {
+        Providers {
+            telegram_url: "https://api.telegram.org".into(),
+            meta_url: "https://graph.facebook.com".into(),
+            meta_version: "v23.0".into(),
+        }
+    }
 }
 
 /// The daemon's own mail relay (`[mail]` in the settings).

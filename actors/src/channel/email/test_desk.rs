@@ -1,7 +1,7 @@
 //! An intake in memory, and channels to try, for the tests that speak with servers.
 #![allow(clippy::unwrap_used)]
 use super::{EmailChannel, Settings};
-use crate::channel::{ChannelError, Intake, MailRelay, SessionStatus, Tools};
+use crate::channel::{ChannelError, Intake, MailRelay, Providers, SessionStatus, Tools};
 use crate::files::Files;
 use crate::message::{Inbound, Update};
 use crate::secret::Vault;
@@ -87,5 +87,6 @@ impl Intake for Desk {
 /// A channel with files in memory.
 pub fn channel(settings: Settings, relay: Option<MailRelay>) -> EmailChannel {
     let files = Files::new(Arc::new(object_store::memory::InMemory::new()), Vault::new(&[1; 32]), "https://desk.example");
-    EmailChannel::new(settings, Tools { public_url: "https://desk.example".into(), relay: relay.map(Arc::new), files })
+    let providers = Providers::default();
+    EmailChannel::new(settings, Tools { public_url: "https://desk.example".into(), relay: relay.map(Arc::new), files, providers })
 }
