@@ -32,7 +32,7 @@ mod live_tests;
 mod test_desk;
 
 use super::{Channel, ChannelError, Inlet, SessionStatus, Tools};
-use crate::message::{Capabilities, Delivery, Outbound, ProviderId};
+use crate::message::{Capabilities, Outbound, ProviderId};
 use crate::secret::Secret;
 use async_trait::async_trait;
 use lettre::transport::smtp::client::TlsParameters;

@@ -228,7 +228,9 @@ impl WhatsappChannel {
         let Failure::Refused(mut error) = failure else { return failure.into_send_error() };
         if error.is_missing() {
             let words = error.in_words();
-            return ChannelError::NeedsAttention(format!("Meta does not know provider_config.phone_number_id, or not for this token: {words}"));
+            return ChannelError::NeedsAttention(format!(
+                "Meta does not know provider_config.phone_number_id, or not for this token: {words}"
+            ));
         }
         match error.meaning() {
             Meaning::PairThrottled => error.retry_after = error.retry_after.max(Some(self.progress.pair_wait(&message.source_id))),
@@ -345,12 +347,17 @@ impl Media for WhatsappChannel {
             if json::number(&described, "/file_size").is_some_and(|size| size > bytes_as_number(limit)) {
                 return Err(too_large());
             }
-            let link = json::text(&described, "/url").ok_or_else(|| ChannelError::temporary("asking for a file: Meta names no link to it"))?;
+            let link =
+                json::text(&described, "/url").ok_or_else(|| ChannelError::temporary("asking for a file: Meta names no link to it"))?;
             match self.graph.download(link, limit).await {
                 Ok(Some(bytes)) => {
                     let claimed = json::text(&file.reference, "/sha256").or_else(|| json::text(&described, "/sha256"));
                     let is_whole = claimed.and_then(digest).is_none_or(|claimed| claimed == *Sha256::digest(&bytes));
-                    return if is_whole { Ok(bytes) } else { Err(ChannelError::temporary("fetching a file: it is not the one that was sent (sha256)")) };
+                    return if is_whole {
+                        Ok(bytes)
+                    } else {
+                        Err(ChannelError::temporary("fetching a file: it is not the one that was sent (sha256)"))
+                    };
                 }
                 Ok(None) => return Err(too_large()),
                 // A link lives for five minutes.

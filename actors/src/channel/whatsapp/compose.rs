@@ -66,7 +66,11 @@ impl Part {
 pub fn parts(message: &Outbound) -> Result<Vec<Part>, String> {
     let largest = message.attachments.iter().find(|file| u64::try_from(file.bytes.len()).is_ok_and(|size| size > DOCUMENT_LIMIT));
     if let Some(file) = largest {
-        return Err(format!("{} is larger than {} MB, which WhatsApp does not carry", one_line(&file.file_name, 100), DOCUMENT_LIMIT >> 20));
+        return Err(format!(
+            "{} is larger than {} MB, which WhatsApp does not carry",
+            one_line(&file.file_name, 100),
+            DOCUMENT_LIMIT >> 20
+        ));
     }
     if let Some(params) = &message.template {
         return Ok(vec![of_template(message, params)?]);
@@ -116,9 +120,9 @@ pub fn request(message: &Outbound, body: Value, part: usize, parts: usize) -> Re
 /// A number in digits goes into `to`; Meta's id of a person, such as `US.13491208655302741918`, into `recipient`.
 fn recipient(message: &Outbound) -> Result<(&'static str, String), String> {
     let address = message.source_id.trim();
-    let is_number = !address.is_empty() && address.trim_start_matches('+').bytes().all(|byte| byte.is_ascii_digit());
-    if is_number {
-        return Ok(("to", digits(address)));
+    let number = address.strip_prefix('+').unwrap_or(address);
+    if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(("to", number.to_owned()));
     }
     let is_id = address.split_once('.').is_some_and(|(country, rest)| {
         country.len() == 2 && !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
@@ -127,7 +131,8 @@ fn recipient(message: &Outbound) -> Result<(&'static str, String), String> {
         return Err(format!("{} is no WhatsApp address: expected a telephone number in digits", one_line(address, 100)));
     }
     // Codes to sign in are sent to numbers only.
-    let wants_number = message.template.as_ref().and_then(|params| text(params, "/category")).is_some_and(|category| category == "AUTHENTICATION");
+    let wants_number =
+        message.template.as_ref().and_then(|params| text(params, "/category")).is_some_and(|category| category == "AUTHENTICATION");
     match &message.contact_phone_number {
         Some(number) if wants_number => Ok(("to", digits(number))),
         _ => Ok(("recipient", address.to_owned())),
@@ -150,7 +155,8 @@ fn of_template(message: &Outbound, params: &Value) -> Result<Part, String> {
 
 /// The text under the first file where it fits, otherwise before all files.
 fn with_files(message: &Outbound, content: &str, parts: &mut Vec<Part>) {
-    let takes_caption = message.attachments.first().is_some_and(|file| matches!(medium(file, is_sticker(message)), "image" | "video" | "document"));
+    let takes_caption =
+        message.attachments.first().is_some_and(|file| matches!(medium(file, is_sticker(message)), "image" | "video" | "document"));
     let is_caption = takes_caption && length(content) <= CAPTION_LIMIT;
     if !is_caption {
         parts.extend(split(content, TEXT_LIMIT).into_iter().map(of_text));

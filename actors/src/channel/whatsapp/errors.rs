@@ -114,9 +114,7 @@ impl GraphError {
         let words = self.in_words();
         match self.meaning() {
             Meaning::Attention => ChannelError::NeedsAttention(words),
-            Meaning::Throttled(pause, wait) => {
-                ChannelError::throttled(format!("{attempted}: {words}"), self.retry_after.or(wait), pause)
-            }
+            Meaning::Throttled(pause, wait) => ChannelError::throttled(format!("{attempted}: {words}"), self.retry_after.or(wait), pause),
             Meaning::PairThrottled => ChannelError::throttled(format!("{attempted}: {words}"), self.retry_after, Pause::Conversation),
             Meaning::Transient => ChannelError::throttled(format!("{attempted}: {words}"), self.retry_after, Pause::Conversation),
             Meaning::Media | Meaning::Refused => ChannelError::Rejected(words),

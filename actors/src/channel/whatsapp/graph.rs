@@ -111,7 +111,8 @@ impl Graph {
     pub async fn upload(&self, path: &str, file_name: &str, content_type: &str, bytes: Bytes) -> Result<String, Failure> {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let named = Part::stream_with_length(bytes, length).file_name(file_name.to_owned());
-        let part = named.mime_str(content_type).map_err(|error| Failure::Unsent(format!("{content_type} is no type of a file: {error}")))?;
+        let part =
+            named.mime_str(content_type).map_err(|error| Failure::Unsent(format!("{content_type} is no type of a file: {error}")))?;
         let form = Form::new().text("messaging_product", "whatsapp").text("type", content_type.to_owned()).part("file", part);
         let answer = self.call(client()?.post(self.url(path)).multipart(form), self.file_patience).await?;
         super::json::id(&answer, "/id").ok_or_else(|| Failure::Unknown("the answer to an upload names no id".into()))
@@ -217,7 +218,9 @@ async fn read(mut response: Response, limit: u64) -> Result<Option<Bytes>, Failu
 }
 
 fn client() -> Result<&'static Client, Failure> {
-    CLIENT.as_ref().map_err(|cause| Failure::Unsent(format!("preparing requests: {cause}; are root certificates (ca-certificates) installed?")))
+    CLIENT
+        .as_ref()
+        .map_err(|cause| Failure::Unsent(format!("preparing requests: {cause}; are root certificates (ca-certificates) installed?")))
 }
 
 fn failure(error: reqwest::Error) -> Failure {

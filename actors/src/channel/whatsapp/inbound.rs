@@ -50,10 +50,8 @@ pub fn update(node: &Value, setting: &Setting<'_>) -> Result<Update, &'static st
         }
         _ => {}
     }
-    let body = body(node, kind).unwrap_or_else(|| Body {
-        attributes: attributes(json!({ "is_unsupported": true, "data": node })),
-        ..Body::default()
-    });
+    let body = body(node, kind)
+        .unwrap_or_else(|| Body { attributes: attributes(json!({ "is_unsupported": true, "data": node })), ..Body::default() });
     let mut content_attributes = body.attributes;
     for flag in ["forwarded", "frequently_forwarded"] {
         if node.pointer(&format!("/context/{flag}")).is_some_and(|set| set == true) {
@@ -155,7 +153,10 @@ fn cards(node: &Value) -> Option<Body> {
         InboundAttachment::Card(Card {
             first_name: first.to_owned(),
             last_name: text(one, "/name/last_name").unwrap_or_default().to_owned(),
-            phone_number: list(one, "phones").iter().find_map(|phone| text(phone, "/phone").or_else(|| text(phone, "/wa_id"))).map(str::to_owned),
+            phone_number: list(one, "phones")
+                .iter()
+                .find_map(|phone| text(phone, "/phone").or_else(|| text(phone, "/wa_id")))
+                .map(str::to_owned),
         })
     };
     let contacts = list(node, "contacts");
@@ -185,7 +186,8 @@ fn answers(reply: &Value) -> Body {
     let mut data = typed("nfm_reply", reply);
     let filled_in = text(reply, "/response_json").and_then(|raw| serde_json::from_str::<Map<String, Value>>(raw).ok());
     let Some(filled_in) = filled_in else { return Body::text(text(reply, "/body").unwrap_or_default()).with_data(data) };
-    let lines = filled_in.iter().filter(|(name, _)| name.as_str() != "flow_token").map(|(name, value)| format!("{name}: {}", readable(value)));
+    let lines =
+        filled_in.iter().filter(|(name, _)| name.as_str() != "flow_token").map(|(name, value)| format!("{name}: {}", readable(value)));
     let lines = lines.collect::<Vec<_>>().join("\n");
     let content = if lines.is_empty() { text(reply, "/body").unwrap_or_default().to_owned() } else { lines };
     if let Value::Object(data) = &mut data {

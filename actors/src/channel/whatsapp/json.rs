@@ -59,7 +59,10 @@ mod tests {
     #[test]
     fn takes_what_is_there_in_either_form() {
         let value = json!({ "text": "a", "empty": "", "number": 7, "half": "1.5", "at": "1697043223", "list": [1], "huge": "99999999999999999999" });
-        assert_eq!((text(&value, "/text"), text(&value, "/empty"), text(&value, "/number"), text(&value, "/none")), (Some("a"), None, None, None));
+        assert_eq!(
+            (text(&value, "/text"), text(&value, "/empty"), text(&value, "/number"), text(&value, "/none")),
+            (Some("a"), None, None, None)
+        );
         assert_eq!((id(&value, "/text"), id(&value, "/number"), id(&value, "/list")), (Some("a".into()), Some("7".into()), None));
         assert_eq!((number(&value, "/half"), number(&value, "/number"), number(&value, "/text")), (Some(1.5), Some(7.0), None));
         assert_eq!(time(&value, "/at").map(|at| at.timestamp()), Some(1_697_043_223));

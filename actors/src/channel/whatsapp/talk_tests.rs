@@ -9,7 +9,9 @@ mod receiver;
 
 use super::{ProviderConfig, Settings, WhatsappChannel};
 use crate::channel::request::WebhookRequest;
-use crate::channel::{Channel, ChannelError, Inlet, Intake, Media, Pause, Presence, Providers, Registration, SessionStatus, Templates, Tools};
+use crate::channel::{
+    Channel, ChannelError, Inlet, Intake, Media, Pause, Presence, Providers, Registration, SessionStatus, Templates, Tools,
+};
 use crate::files::Files;
 use crate::message::{Outbound, OutboundAttachment, Progress, Receipt, ReceiptOf, RemoteFile, Update};
 use crate::secret::{Secret, Vault};
@@ -45,7 +47,13 @@ async fn start() -> (Graph, WhatsappChannel) {
 }
 
 fn message(id: i64, content: &str) -> Outbound {
-    Outbound { message_id: id, source_id: "972987654321".into(), content: Some(content.into()), content_type: "text".into(), ..Outbound::default() }
+    Outbound {
+        message_id: id,
+        source_id: "972987654321".into(),
+        content: Some(content.into()),
+        content_type: "text".into(),
+        ..Outbound::default()
+    }
 }
 
 fn picture(id: i64) -> Outbound {
@@ -128,7 +136,9 @@ async fn wrong_settings_are_told_in_metas_words() {
     graph.answer_next(refusal(429, 4, 0, "Application request limit reached"));
     assert!(matches!(channel.run(&inlet).await, Err(ChannelError::Temporary { .. })));
     graph.change_token("renewed");
-    for error in [channel.check().await.map(|_| ()), channel.run(&inlet).await, channel.list().await.map(|_| ()), channel.read("1", "wamid.1").await] {
+    for error in
+        [channel.check().await.map(|_| ()), channel.run(&inlet).await, channel.list().await.map(|_| ()), channel.read("1", "wamid.1").await]
+    {
         let words = "Error validating access token: Session has expired (190). Renew the access token (provider_config.api_key).";
         assert!(matches!(&error, Err(ChannelError::NeedsAttention(told)) if told == words), "{error:?}");
     }
@@ -153,7 +163,8 @@ async fn a_message_goes_out_and_its_statuses_come_back() {
     forged.body = Bytes::from_static(b"{}");
     assert!(matches!(channel.webhook(&forged), Err(ChannelError::Rejected(_))));
     let received = Graph::message("972987654321", "Zoë", "wamid.in", 1_800_000_000, "text", json!({ "body": "grüße 👋" }));
-    let [Update::Message(inbound)] = channel.webhook(&post(&received)).unwrap().updates.try_into().unwrap() else { panic!("no message") };
+    let updates = channel.webhook(&post(&received)).unwrap().updates;
+    let [Update::Message(inbound)] = updates.as_slice() else { panic!("{updates:?}") };
     assert_eq!((inbound.content.as_deref(), inbound.sender.name.as_deref()), (Some("grüße 👋"), Some("Zoë")));
 }
 
@@ -196,7 +207,8 @@ async fn files_are_uploaded_once() {
 async fn a_sending_of_unknown_outcome_waits_for_its_status() {
     let (graph, mut channel) = start().await;
     let garbage = || Reply::status(200).body("<html>hello</html>");
-    for reply in [garbage(), Reply::drop_connection(), Reply::status(502), Reply::json(&json!({ "messages": [] })), Reply::json(&json!([]))] {
+    for reply in [garbage(), Reply::drop_connection(), Reply::status(502), Reply::json(&json!({ "messages": [] })), Reply::json(&json!([]))]
+    {
         graph.answer_next_message(reply);
         let error = channel.send(&message(7, "hi")).await.unwrap_err();
         assert!(wait_of(&error).is_some_and(|(seconds, pause)| seconds >= 60 && pause == Pause::Conversation), "{error:?}");
@@ -211,7 +223,11 @@ async fn a_sending_of_unknown_outcome_waits_for_its_status() {
     assert_eq!(channel.send(&message(7, "hi")).await.unwrap().0, "wamid.unknown");
     assert!(graph.sent().is_empty(), "it was sent a second time");
     let away = channel_at("http://127.0.0.1:1");
-    assert_eq!(wait_of(&away.send(&message(8, "hi")).await.unwrap_err()), Some((0, Pause::Conversation)), "what was not sent need not wait");
+    assert_eq!(
+        wait_of(&away.send(&message(8, "hi")).await.unwrap_err()),
+        Some((0, Pause::Conversation)),
+        "what was not sent need not wait"
+    );
 }
 
 #[tokio::test]
@@ -249,7 +265,12 @@ async fn refusals_delay_only_whom_they_must() {
 }
 
 fn remote(node: &Value) -> RemoteFile {
-    RemoteFile { reference: json!({ "id": node["id"], "sha256": node["sha256"] }), file_name: String::new(), content_type: String::new(), byte_size: None }
+    RemoteFile {
+        reference: json!({ "id": node["id"], "sha256": node["sha256"] }),
+        file_name: String::new(),
+        content_type: String::new(),
+        byte_size: None,
+    }
 }
 
 #[tokio::test]
@@ -267,7 +288,9 @@ async fn files_are_fetched_in_two_steps_and_checked() {
     let unchecked = RemoteFile { reference: json!({ "id": "65", "sha256": "4654+8g=" }), ..file.clone() };
     assert_eq!(channel.fetch(&unchecked, 100).await.unwrap(), &b"a picture!"[..], "what is no digest proves nothing");
     graph.lose_file("65");
-    assert!(matches!(channel.fetch(&file, 100).await, Err(ChannelError::Rejected(words)) if words.starts_with("no longer available at Meta")));
+    assert!(
+        matches!(channel.fetch(&file, 100).await, Err(ChannelError::Rejected(words)) if words.starts_with("no longer available at Meta"))
+    );
     for reference in [json!({}), json!({ "id": "../me" }), Value::Null] {
         assert!(matches!(channel.fetch(&RemoteFile { reference, ..file.clone() }, 100).await, Err(ChannelError::Rejected(_))));
     }
@@ -296,7 +319,8 @@ async fn the_token_is_not_taken_to_other_hosts_and_files_do_not_flood() {
 async fn templates_come_in_pages() {
     let (graph, channel) = start().await;
     assert_eq!(channel.list().await.unwrap(), Vec::<Value>::new());
-    let templates: Vec<Value> = (0..250).map(|number| json!({ "id": number.to_string(), "name": format!("t{number}"), "status": "APPROVED" })).collect();
+    let templates: Vec<Value> =
+        (0..250).map(|number| json!({ "id": number.to_string(), "name": format!("t{number}"), "status": "APPROVED" })).collect();
     graph.set_templates(templates.clone());
     assert_eq!(channel.list().await.unwrap(), templates);
     let pages = graph.receiver().received().iter().filter(|request| request.path.contains("after=")).count();
@@ -327,7 +351,10 @@ async fn contacts_see_that_somebody_reads_and_types() {
 async fn the_subscription_ends_with_the_last_number_of_the_account() {
     let (graph, channel) = start().await;
     graph.add_number("999");
-    let (desk, inlet): (Arc<Desk>, Inlet) = { let desk = Arc::new(Desk::default()); (desk.clone(), desk) };
+    let (desk, inlet): (Arc<Desk>, Inlet) = {
+        let desk = Arc::new(Desk::default());
+        (desk.clone(), desk)
+    };
     tokio::select! {
         ended = channel.run(&inlet) => panic!("{ended:?}"),
         () = desk.connected.notified() => {}

@@ -175,7 +175,10 @@ mod tests {
             (json!({}), Value::Null),
             (json!({ "1": "Ann", "2": "7" }), body(json!([words("Ann"), words("7")]))),
             (json!(["Ann"]), body(json!([words("Ann")]))),
-            (json!({ "body": "a variable of this name" }), body(json!([{ "type": "text", "parameter_name": "body", "text": "a variable of this name" }]))),
+            (
+                json!({ "body": "a variable of this name" }),
+                body(json!([{ "type": "text", "parameter_name": "body", "text": "a variable of this name" }])),
+            ),
             (json!({ "body": { "discount": "30" } }), body(json!([named]))),
             (json!({ "body": many }), body(in_order.into())),
             (json!({ "body": { "1": "a\nb\tc       d" } }), body(json!([words("a b c    d")]))),

@@ -78,7 +78,11 @@ impl Writer {
                 self.text("```");
             }
             Tag::List(first) => {
-                if self.lists.is_empty() { self.block() } else { self.end_line(1) }
+                if self.lists.is_empty() {
+                    self.block()
+                } else {
+                    self.end_line(1)
+                }
                 self.lists.push(first);
             }
             Tag::Item => {

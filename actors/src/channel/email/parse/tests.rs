@@ -92,7 +92,10 @@ fn files_and_pictures() {
     let files: Vec<(&str, &str, Option<&str>, &[u8])> = inbound
         .attachments
         .iter()
-        .map(|file| (file.file_name.as_str(), file.content_type.as_str(), file.content_id.as_deref(), file.bytes.as_ref()))
+        .map(|attachment| {
+            let InboundAttachment::File(file) = attachment else { panic!("{attachment:?}") };
+            (file.file_name.as_str(), file.content_type.as_str(), file.content_id.as_deref(), file.bytes.as_ref())
+        })
         .collect();
     assert_eq!(
         files,

@@ -6,7 +6,13 @@ use bytes::Bytes;
 const OPUS: &[u8] = b"OggS\0\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x13OpusHead\x01";
 
 fn message(content: &str) -> Outbound {
-    Outbound { message_id: 7, source_id: "4915112345678".into(), content: Some(content.into()), content_type: "text".into(), ..Outbound::default() }
+    Outbound {
+        message_id: 7,
+        source_id: "4915112345678".into(),
+        content: Some(content.into()),
+        content_type: "text".into(),
+        ..Outbound::default()
+    }
 }
 
 fn file(name: &str, content_type: &str, bytes: &[u8]) -> OutboundAttachment {
@@ -119,10 +125,13 @@ fn a_text_stands_under_the_first_file_where_it_fits() {
     let picture = || file("a.png", "image/png", b"x");
     let paper = || file("a.pdf", "application/pdf", b"x");
     let sound = || file("a.mp3", "audio/mpeg", b"x");
-    assert_eq!(bodies(&with_files("**look**", vec![picture(), paper()])), [
-        json!({ "type": "image", "image": { "id": null, "caption": "*look*" } }),
-        json!({ "type": "document", "document": { "id": null, "filename": "a.pdf" } }),
-    ]);
+    assert_eq!(
+        bodies(&with_files("**look**", vec![picture(), paper()])),
+        [
+            json!({ "type": "image", "image": { "id": null, "caption": "*look*" } }),
+            json!({ "type": "document", "document": { "id": null, "filename": "a.pdf" } }),
+        ]
+    );
     let kinds = |message: &Outbound| bodies(message).iter().map(|body| body["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(kinds(&with_files("listen", vec![sound(), picture()])), ["text", "audio", "image"]);
     assert_eq!(kinds(&with_files(&"x".repeat(1024), vec![picture()])), ["image"]);
@@ -146,14 +155,20 @@ fn voice_notes_and_stickers_are_marked_as_such() {
 fn choices_are_buttons_lists_or_numbers() {
     let choose = |content: &str, items: Value| bodies(&with_attributes(content, "input_select", json!({ "items": items })));
     let buttons = choose("Which?", items(&["Red", "Blue"]));
-    assert_eq!(buttons, [json!({ "type": "interactive", "interactive": {
+    assert_eq!(
+        buttons,
+        [json!({ "type": "interactive", "interactive": {
         "type": "button", "body": { "text": "Which?" },
         "action": { "buttons": [
             { "type": "reply", "reply": { "id": "red", "title": "Red" } }, { "type": "reply", "reply": { "id": "blue", "title": "Blue" } },
         ] },
-    } })]);
+    } })]
+    );
     let four = choose("Which?", items(&["A", "B", "C", "D"]));
-    assert_eq!((&four[0]["interactive"]["type"], &four[0]["interactive"]["action"]["sections"][0]["rows"][3]), (&json!("list"), &json!({ "id": "d", "title": "D" })));
+    assert_eq!(
+        (&four[0]["interactive"]["type"], &four[0]["interactive"]["action"]["sections"][0]["rows"][3]),
+        (&json!("list"), &json!({ "id": "d", "title": "D" }))
+    );
     let fits_a_list = choose("Which?", items(&["a title of 21 letters"]));
     assert_eq!(fits_a_list[0]["interactive"]["type"], "list");
     let eleven: Vec<String> = (1..=11).map(|number| format!("item {number}")).collect();
@@ -170,7 +185,10 @@ fn choices_are_buttons_lists_or_numbers() {
     assert_eq!(choose("", items(&["Red"]))[0]["text"]["body"], "1. Red", "a choice needs a text above it");
     assert_eq!(choose(&"x".repeat(1025), items(&["Red"]))[0]["type"], "text");
     assert_eq!(choose("Which?", json!([]))[0]["text"]["body"], "Which?");
-    let with_picture = Outbound { attachments: vec![file("a.png", "image/png", b"x")], ..with_attributes("Which?", "input_select", json!({ "items": items(&["Red"]) })) };
+    let with_picture = Outbound {
+        attachments: vec![file("a.png", "image/png", b"x")],
+        ..with_attributes("Which?", "input_select", json!({ "items": items(&["Red"]) }))
+    };
     let kinds: Vec<Value> = bodies(&with_picture).iter().map(|body| body["type"].clone()).collect();
     assert_eq!(kinds, ["image", "interactive"]);
 }
@@ -178,17 +196,27 @@ fn choices_are_buttons_lists_or_numbers() {
 #[test]
 fn cards_and_articles_are_written_out() {
     let article = json!({ "items": [{ "title": "Returns", "description": "How to", "link": "https://shop.example/r" }] });
-    assert_eq!(bodies(&with_attributes("Read", "article", article))[0]["text"]["body"], "Read\n\nReturns – How to – https://shop.example/r");
+    assert_eq!(
+        bodies(&with_attributes("Read", "article", article))[0]["text"]["body"],
+        "Read\n\nReturns – How to – https://shop.example/r"
+    );
     let cards = json!({ "items": [{ "title": "Tea", "media_url": "https://shop.example/t.png", "actions": [{ "text": "Buy", "type": "link", "uri": "https://shop.example/t" }] }] });
-    assert_eq!(bodies(&with_attributes("", "cards", cards))[0]["text"]["body"], "Tea – https://shop.example/t.png – https://shop.example/t");
+    assert_eq!(
+        bodies(&with_attributes("", "cards", cards))[0]["text"]["body"],
+        "Tea – https://shop.example/t.png – https://shop.example/t"
+    );
 }
 
 #[test]
 fn places_and_persons_are_sent_as_such() {
-    let sent = with_attributes("here", "text", json!({
-        "location": { "latitude": 37.5, "longitude": -122.25, "title": "HQ" },
-        "contacts": (0..6).map(|number| json!({ "first_name": "Ann", "last_name": "Lee", "phone_number": format!("+4930{number}") })).collect::<Vec<_>>(),
-    }));
+    let sent = with_attributes(
+        "here",
+        "text",
+        json!({
+            "location": { "latitude": 37.5, "longitude": -122.25, "title": "HQ" },
+            "contacts": (0..6).map(|number| json!({ "first_name": "Ann", "last_name": "Lee", "phone_number": format!("+4930{number}") })).collect::<Vec<_>>(),
+        }),
+    );
     let bodies = bodies(&sent);
     assert_eq!(bodies.len(), 4);
     assert_eq!(bodies[0]["text"]["body"], "here");
@@ -201,7 +229,10 @@ fn places_and_persons_are_sent_as_such() {
         ] })
     );
     let nameless = with_attributes("", "text", json!({ "contacts": [{ "first_name": "", "last_name": "", "phone_number": "+4930" }] }));
-    assert_eq!(super::parts(&nameless).unwrap()[0].body["contacts"][0]["name"], json!({ "formatted_name": "+4930", "first_name": "+4930" }));
+    assert_eq!(
+        super::parts(&nameless).unwrap()[0].body["contacts"][0]["name"],
+        json!({ "formatted_name": "+4930", "first_name": "+4930" })
+    );
     let wrong = with_attributes("", "text", json!({ "location": { "latitude": "north" } }));
     assert!(parts(&wrong).unwrap_err().starts_with("content_attributes.location: "));
 }

@@ -82,9 +82,7 @@ fn answers_of_an_address_form_are_readable() {
 
 #[test]
 fn an_order_is_a_list_with_a_sum_in_one_currency() {
-    let item = |id: &str, quantity: Value, price: Value, currency: &str| {
-        json!({ "product_retailer_id": id, "quantity": quantity, "item_price": price, "currency": currency })
-    };
+    let item = |id: &str, quantity: Value, price: Value, currency: &str| json!({ "product_retailer_id": id, "quantity": quantity, "item_price": price, "currency": currency });
     for (items, content) in [
         (
             json!([item("TEA", json!(2), json!(1.1), "EUR"), item("CAKE", json!("1"), json!("3"), "EUR")]),
@@ -124,8 +122,16 @@ fn files_places_and_cards_are_attachments() {
         {},
     ]);
     let inbound = inbound_of(json!({ "type": "contacts", "contacts": contacts }));
-    let cards: Vec<Card> = inbound.attachments.iter().map(|one| if let InboundAttachment::Card(card) = one { card.clone() } else { panic!("{one:?}") }).collect();
-    let card = |first: &str, last: &str, number: Option<&str>| Card { first_name: first.into(), last_name: last.into(), phone_number: number.map(str::to_owned) };
+    let cards: Vec<Card> = inbound
+        .attachments
+        .iter()
+        .map(|one| if let InboundAttachment::Card(card) = one { card.clone() } else { panic!("{one:?}") })
+        .collect();
+    let card = |first: &str, last: &str, number: Option<&str>| Card {
+        first_name: first.into(),
+        last_name: last.into(),
+        phone_number: number.map(str::to_owned),
+    };
     assert_eq!(cards, [card("Ann", "Lee", Some("+1 5")), card("Shop", "", Some("49")), card("", "", None)]);
     assert_eq!(inbound.content_attributes["data"]["contacts"][1]["name"]["formatted_name"], "Shop");
 }
@@ -175,11 +181,15 @@ fn changes_of_what_was_said_are_no_messages() {
     let revoked = update_of(json!({ "type": "revoke", "revoke": { "original_message_id": "wamid.0" } }));
     assert!(matches!(revoked, Update::Deletion { source_id, provider_id } if source_id == "4915112345678" && provider_id == "wamid.0"));
     for name in ["wa_id", "new_wa_id"] {
-        let Update::Moved { from, to } = update_of(json!({ "type": "system", "system": { "type": "user_changed_number", (name): "4915187654321" } }))
+        let Update::Moved { from, to } =
+            update_of(json!({ "type": "system", "system": { "type": "user_changed_number", (name): "4915187654321" } }))
         else {
             panic!("nobody moved")
         };
-        assert_eq!((from.as_str(), to.source_id.as_str(), to.profile.phone_number.as_deref()), ("4915112345678", "4915187654321", Some("+4915187654321")));
+        assert_eq!(
+            (from.as_str(), to.source_id.as_str(), to.profile.phone_number.as_deref()),
+            ("4915112345678", "4915187654321", Some("+4915187654321"))
+        );
     }
 }
 
@@ -210,7 +220,15 @@ fn a_person_is_known_by_metas_id_first_and_by_everything_else_as_well() {
     let other = json!({ "wa_id": "49999999999", "profile": { "name": "Bob" } });
     let some = |text: &str| Some(text.to_owned());
     for (phone, user_id, contacts, source_id, aliases, name, number) in [
-        (some("4915112345678"), None, vec![contact.clone()], "DE.1", vec!["4915112345678", "DE.ENT.2"], Some("Ann"), Some("+4915112345678")),
+        (
+            some("4915112345678"),
+            None,
+            vec![contact.clone()],
+            "DE.1",
+            vec!["4915112345678", "DE.ENT.2"],
+            Some("Ann"),
+            Some("+4915112345678"),
+        ),
         (None, some("DE.1"), vec![contact.clone()], "DE.1", vec!["4915112345678", "DE.ENT.2"], Some("Ann"), Some("+4915112345678")),
         (None, some("DE.1"), vec![other.clone(), hidden], "DE.1", vec![], Some("@ann"), None),
         (some("4915112345678"), None, vec![other.clone()], "4915112345678", vec![], None, Some("+4915112345678")),

@@ -87,12 +87,9 @@ fn with_an_app_secret_only_signed_requests_are_read() {
     };
     assert!(signed(Some(&right), body).is_ok());
     let parsed: Value = serde_json::from_slice(body).unwrap();
-    for (signature, body) in [
-        (None, &body[..]),
-        (Some("sha256=00"), body),
-        (Some(""), body),
-        (Some(right.as_str()), parsed.to_string().as_bytes()),
-    ] {
+    for (signature, body) in
+        [(None, &body[..]), (Some("sha256=00"), body), (Some(""), body), (Some(right.as_str()), parsed.to_string().as_bytes())]
+    {
         assert!(matches!(signed(signature, body), Err(ChannelError::Rejected(_))), "{signature:?}");
     }
     assert!(read(&settings(""), &post(body)).is_ok(), "without an app secret nothing can be checked");
@@ -109,28 +106,40 @@ fn messages_of_all_entries_come_in_the_order_of_their_times() {
 
 #[test]
 fn what_is_of_another_number_or_account_is_left_out() {
-    let foreign = json!({ "field": "messages", "value": { "metadata": { "phone_number_id": "999" }, "messages": [text_message("x", "49", 1)] } });
+    let foreign =
+        json!({ "field": "messages", "value": { "metadata": { "phone_number_id": "999" }, "messages": [text_message("x", "49", 1)] } });
     let without = json!({ "field": "messages", "value": { "messages": [text_message("y", "49", 1)] } });
     assert_eq!(ids(&updates(&envelope(json!([foreign, without, messages(json!([text_message("a", "49", 1)]))])))), ["a"]);
     let template = json!([{ "field": "message_template_status_update", "value": { "event": "APPROVED" } }]);
     assert!(matches!(updates(&envelope(template.clone())).as_slice(), [Update::TemplatesChanged]));
     let of_other = json!({ "object": "whatsapp_business_account", "entry": [{ "id": "333", "changes": template }] });
     assert!(updates(&of_other).is_empty());
-    for nothing in [json!({}), json!({ "object": "page", "entry": [] }), json!({ "object": "whatsapp_business_account", "entry": [null, 1, { "changes": [null, { "field": 7 }] }] })] {
+    for nothing in [
+        json!({}),
+        json!({ "object": "page", "entry": [] }),
+        json!({ "object": "whatsapp_business_account", "entry": [null, 1, { "changes": [null, { "field": 7 }] }] }),
+    ] {
         assert!(updates(&nothing).is_empty(), "{nothing}");
     }
 }
 
 #[test]
 fn several_changes_of_templates_are_one_reason_to_fetch_them() {
-    let fields = ["message_template_status_update", "message_template_quality_update", "template_category_update", "message_template_components_update"];
+    let fields = [
+        "message_template_status_update",
+        "message_template_quality_update",
+        "template_category_update",
+        "message_template_components_update",
+    ];
     let changes: Vec<Value> = fields.iter().map(|field| json!({ "field": field, "value": {} })).collect();
     assert!(matches!(updates(&envelope(changes.into())).as_slice(), [Update::TemplatesChanged]));
 }
 
 #[test]
 fn what_cannot_be_read_is_kept_and_the_rest_is_read() {
-    for (body, reason) in [(&b"not json"[..], "it is not JSON"), (b"[1]", "it is not a JSON object"), (b"", "it is not JSON"), (b"\xff", "it is not JSON")] {
+    for (body, reason) in
+        [(&b"not json"[..], "it is not JSON"), (b"[1]", "it is not a JSON object"), (b"", "it is not JSON"), (b"\xff", "it is not JSON")]
+    {
         let read = read(&settings(""), &post(body)).unwrap();
         let [Update::Unreadable { provider_key, reason: told, raw }] = read.webhook.updates.as_slice() else { panic!("{read:?}") };
         assert!(told.ends_with(reason) && provider_key.starts_with("sha256:"), "{told}");
@@ -155,7 +164,10 @@ fn statuses_are_receipts() {
         ("", None),
     ] {
         let body = statuses(json!([{ "id": "wamid.1", "status": status, "timestamp": "1698266945", "recipient_id": "49" }]));
-        let receipts: Vec<Receipt> = updates(&body).into_iter().map(|update| if let Update::Receipt(receipt) = update { receipt } else { panic!("{update:?}") }).collect();
+        let receipts: Vec<Receipt> = updates(&body)
+            .into_iter()
+            .map(|update| if let Update::Receipt(receipt) = update { receipt } else { panic!("{update:?}") })
+            .collect();
         let of = ReceiptOf::One { provider_id: "wamid.1".into(), message_id: None };
         let expected: Vec<Receipt> = progress.into_iter().map(|progress| Receipt { of: of.clone(), progress, at }).collect();
         assert_eq!(receipts, expected, "{status}");
@@ -184,14 +196,24 @@ fn a_status_settles_our_message_when_it_is_of_its_last_part_or_a_failure() {
 fn failures_tell_metas_reason_and_what_follows_from_it() {
     let failed = |code: i64| {
         let error = json!({ "code": code, "title": "Title", "error_data": { "details": "Because." } });
-        updates(&statuses(json!([{ "id": "wamid.1", "status": "failed", "recipient_id": "49", "recipient_user_id": "DE.1", "errors": [error] }])))
+        updates(&statuses(
+            json!([{ "id": "wamid.1", "status": "failed", "recipient_id": "49", "recipient_user_id": "DE.1", "errors": [error] }]),
+        ))
     };
-    let is_failure = |update: &Update, words: &str| matches!(update, Update::Receipt(Receipt { progress: Progress::Failed(told), .. }) if told == words);
+    let is_failure =
+        |update: &Update, words: &str| matches!(update, Update::Receipt(Receipt { progress: Progress::Failed(told), .. }) if told == words);
     let plain = failed(131_047);
-    assert!(plain.len() == 1 && is_failure(&plain[0], "Because (131047). More than 24 hours have passed since the contact last wrote: send a template."), "{plain:?}");
+    assert!(
+        plain.len() == 1
+            && is_failure(&plain[0], "Because (131047). More than 24 hours have passed since the contact last wrote: send a template."),
+        "{plain:?}"
+    );
     let unreachable = failed(131_026);
     assert!(unreachable.len() == 2 && is_failure(&unreachable[0], "Because (131026)."), "{unreachable:?}");
-    assert!(matches!(&unreachable[1], Update::Reachable { source_id, reachable: false, reason: Some(_) } if source_id == "DE.1"), "{unreachable:?}");
+    assert!(
+        matches!(&unreachable[1], Update::Reachable { source_id, reachable: false, reason: Some(_) } if source_id == "DE.1"),
+        "{unreachable:?}"
+    );
     let unpaid = failed(131_042);
     assert!(matches!(unpaid.as_slice(), [Update::Receipt(_), Update::NeedsAttention(words)] if words == "Because (131042)."), "{unpaid:?}");
 }
@@ -202,11 +224,20 @@ fn the_account_calls_for_a_person_only_when_messages_stop() {
     for (value, words) in [
         (json!({ "event": "ACCOUNT_DELETED" }), Some("ACCOUNT_DELETED")),
         (json!({ "event": "ACCOUNT_OFFBOARDED" }), Some("ACCOUNT_OFFBOARDED")),
-        (json!({ "event": "PARTNER_REMOVED", "disconnection_info": { "reason": "PRIMARY_INACTIVITY", "initiated_by": "SYSTEM" } }), Some("PARTNER_REMOVED (PRIMARY_INACTIVITY, SYSTEM)")),
+        (
+            json!({ "event": "PARTNER_REMOVED", "disconnection_info": { "reason": "PRIMARY_INACTIVITY", "initiated_by": "SYSTEM" } }),
+            Some("PARTNER_REMOVED (PRIMARY_INACTIVITY, SYSTEM)"),
+        ),
         (json!({ "event": "DISABLED_UPDATE", "ban_info": { "waba_ban_state": "DISABLE" } }), Some("DISABLED_UPDATE (DISABLE)")),
         (json!({ "event": "DISABLED_UPDATE", "ban_info": { "waba_ban_state": "REINSTATE" } }), None),
-        (json!({ "event": "ACCOUNT_RESTRICTION", "restriction_info": [{ "restriction_type": "RESTRICTED_BIZ_INITIATED_MESSAGING" }] }), None),
-        (json!({ "event": "ACCOUNT_RESTRICTION", "restriction_info": [{ "restriction_type": "RESTRICTED_CUSTOMER_INITIATED_MESSAGING" }] }), Some("ACCOUNT_RESTRICTION")),
+        (
+            json!({ "event": "ACCOUNT_RESTRICTION", "restriction_info": [{ "restriction_type": "RESTRICTED_BIZ_INITIATED_MESSAGING" }] }),
+            None,
+        ),
+        (
+            json!({ "event": "ACCOUNT_RESTRICTION", "restriction_info": [{ "restriction_type": "RESTRICTED_CUSTOMER_INITIATED_MESSAGING" }] }),
+            Some("ACCOUNT_RESTRICTION"),
+        ),
         (json!({ "event": "ACCOUNT_RECONNECTED" }), None),
         (json!({ "event": "SOMETHING_NEW" }), None),
         (json!({}), None),
