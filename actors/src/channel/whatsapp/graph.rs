@@ -187,8 +187,8 @@ impl Failure {
 fn is_trusted(url: &Url, base: &Url) -> bool {
     let has_credentials = !url.username().is_empty() || url.password().is_some();
     let host = url.host_str().unwrap_or_default();
-    let is_listed = |listed: &&str| if listed.starts_with('.') { host.ends_with(*listed) } else { host == *listed };
-    let is_media_host = url.scheme() == "https" && url.port().is_none() && MEDIA_HOSTS.iter().any(|listed| is_listed(&listed));
+    let is_listed = |listed: &str| if listed.starts_with('.') { host.ends_with(listed) } else { host == listed };
+    let is_media_host = url.scheme() == "https" && url.port().is_none() && MEDIA_HOSTS.iter().any(|listed| is_listed(listed));
     !has_credentials && (url.origin() == base.origin() || is_media_host)
 }
 

@@ -252,3 +252,76 @@ fn the_account_calls_for_a_person_only_when_messages_stop() {
     let number = json!({ "metadata": { "phone_number_id": "111" }, "errors": [{ "code": 131031, "message": "Account locked" }, { "code": 130429 }] });
     assert!(matches!(update("messages", number).as_slice(), [Update::NeedsAttention(words)] if words == "Account locked (131031)."));
 }
+
+/// Every place in a JSON value, as a pointer.
+fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+    found.push(at.to_owned());
+    match value {
+        Value::Array(list) => list.iter().enumerate().for_each(|(index, value)| places(value, &format!("{at}/{index}"), found)),
+        Value::Object(object) => object.iter().for_each(|(name, value)| places(value, &format!("{at}/{name}"), found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn nothing_that_is_wrong_anywhere_hides_what_is_right_beside_it() {
+    let common = |kind: &str, own: Value| json!({ "from": "49", "id": "x", "timestamp": "5", "type": kind, (kind): own, "context": { "id": "w", "forwarded": true } });
+    let media = json!({ "id": "1", "mime_type": "image/png", "sha256": "x", "caption": "c", "filename": "f", "voice": true });
+    let nodes = [
+        common("text", json!({ "body": "hi" })),
+        common("image", media),
+        common("location", json!({ "latitude": 1.5, "longitude": 2.5, "name": "n", "address": "a" })),
+        common("contacts", json!([{ "name": { "first_name": "A", "formatted_name": "A" }, "phones": [{ "phone": "1" }] }])),
+        common("interactive", json!({ "type": "nfm_reply", "nfm_reply": { "body": "Sent", "response_json": "{\"a\":1}" } })),
+        common("interactive", json!({ "type": "list_reply", "list_reply": { "id": "1", "title": "t" } })),
+        common(
+            "order",
+            json!({ "text": "t", "product_items": [{ "product_retailer_id": "p", "quantity": 1, "item_price": 2, "currency": "EUR" }] }),
+        ),
+        common("reaction", json!({ "message_id": "w", "emoji": "x" })),
+        common("edit", json!({ "original_message_id": "w", "message": { "type": "text", "text": { "body": "b" } } })),
+        common("revoke", json!({ "original_message_id": "w" })),
+        common("system", json!({ "type": "user_changed_number", "wa_id": "48", "body": "b" })),
+        common("unsupported", json!({ "type": "poll_creation" })),
+    ];
+    let status = json!({ "id": "w", "status": "failed", "timestamp": "5", "recipient_id": "49", "biz_opaque_callback_data": "7/1",
+        "errors": [{ "code": 131_026, "title": "t", "error_data": { "details": "d" } }] });
+    let mut bodies: Vec<Value> = nodes
+        .into_iter()
+        .map(|node| json!({ "contacts": [{ "wa_id": "49", "user_id": "DE.1", "profile": { "name": "Ann" } }], "messages": [node] }))
+        .collect();
+    bodies.push(json!({ "statuses": [status], "errors": [{ "code": 131_031 }] }));
+    let right = messages(json!([text_message("right", "48", 9)]));
+    let mut tried = 0;
+    for mut value in bodies {
+        value["metadata"] = json!({ "phone_number_id": "111", "display_phone_number": "1" });
+        let mut pointers = Vec::new();
+        places(&value, "", &mut pointers);
+        for pointer in pointers {
+            for wrong in [
+                Value::Null,
+                json!(-1),
+                json!(1e300),
+                json!(true),
+                json!("wrong \u{0}"),
+                json!(""),
+                json!([]),
+                json!([[1]]),
+                json!({}),
+                json!({ "a": {} }),
+            ] {
+                let mut broken = value.clone();
+                *broken.pointer_mut(&pointer).unwrap() = wrong.clone();
+                for field in ["messages", "smb_message_echoes"] {
+                    let change = json!({ "field": field, "value": broken });
+                    let told = updates(&envelope(json!([change, right])));
+                    let is_right =
+                        |update: &&Update| matches!(update, Update::Message(inbound) if inbound.provider_id.as_deref() == Some("right"));
+                    assert_eq!(told.iter().filter(is_right).count(), 1, "{pointer} {wrong}");
+                    tried += 1;
+                }
+            }
+        }
+    }
+    assert!(tried > 2000, "{tried}");
+}
