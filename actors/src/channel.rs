@@ -13,6 +13,7 @@ pub mod api;
 pub mod email;
 pub mod request;
 pub mod telegram;
+pub mod whatsapp;
 
 use crate::files::Files;
 use crate::message::{Capabilities, Outbound, ProviderId, RemoteFile, Update};
@@ -200,8 +201,6 @@ pub enum ChannelSettings {
     Api(api::Settings),
     /// IMAP in, SMTP out.
     Email(email::Settings),
-    /// A bot of Telegram.
-    Telegram(telegram::Settings),
 }
 
 impl ChannelSettings {
@@ -214,7 +213,6 @@ impl ChannelSettings {
         match &settings {
             ChannelSettings::Api(settings) => settings.validate()?,
             ChannelSettings::Email(settings) => settings.validate()?,
-            ChannelSettings::Telegram(settings) => settings.validate()?,
         }
         Ok(settings)
     }
@@ -224,7 +222,6 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => "api",
             ChannelSettings::Email(_) => "email",
-            ChannelSettings::Telegram(_) => "telegram",
         }
     }
 
@@ -233,7 +230,6 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => "Channel::Api",
             ChannelSettings::Email(_) => "Channel::Email",
-            ChannelSettings::Telegram(_) => "Channel::Telegram",
         }
     }
 
@@ -242,7 +238,6 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => api::SECRET_FIELDS,
             ChannelSettings::Email(_) => email::SECRET_FIELDS,
-            ChannelSettings::Telegram(_) => telegram::SECRET_FIELDS,
         }
     }
 
@@ -251,7 +246,6 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => api::capabilities(),
             ChannelSettings::Email(_) => email::capabilities(),
-            ChannelSettings::Telegram(_) => telegram::capabilities(),
         }
     }
 
@@ -260,7 +254,6 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => Arc::new(api::ApiChannel),
             ChannelSettings::Email(settings) => Arc::new(email::EmailChannel::new(settings.clone(), tools.clone())),
-            ChannelSettings::Telegram(settings) => Arc::new(telegram::TelegramChannel::new(settings.clone(), tools)),
         }
     }
 }
