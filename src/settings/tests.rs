@@ -87,12 +87,13 @@ fn every_known_setting_can_be_set_by_the_environment_and_shows_as_a_difference()
             ("server.public_url" | "files.s3_endpoint" | "server.cors_origins", _) => "https://support.example",
             ("database.url", _) => "sqlite:///tmp/other.db",
             ("bootstrap.admin_email", _) => "root@shop.example",
-            ("outbound.allow_cidrs", _) => "10.0.0.0/8",
+            ("outbound.allow_cidrs" | "server.trusted_proxies", _) => "10.0.0.0/8",
             ("files.url", _) => "s3://bucket",
             ("mail.security", _) => "none",
             ("log.format", _) => "json",
             ("server.max_body_bytes", _) => "2048",
             (_, Kind::Integer(..)) => "7",
+            (_, Kind::Boolean) => "true",
             _ => "other",
         };
         let variable = file::variable_of(setting.key);
