@@ -94,6 +94,7 @@ fn every_known_setting_can_be_set_by_the_environment_and_shows_as_a_difference()
             ("server.max_body_bytes", _) => "2048",
             ("server.shutdown_timeout_seconds", _) => "5",
             (_, Kind::Integer(..)) => "7",
+            (_, Kind::Boolean) => "true",
             _ => "other",
         };
         let variable = file::variable_of(setting.key);
