@@ -109,7 +109,13 @@ pub async fn find_or_create(handles: &Handles, inbox: &Arc<Inbox>, contact: Clie
         return Ok(HttpResponse::Ok().json(shown_contact(&row, &identity.ok_or_else(ApiError::not_found)?)));
     }
     let wanted = Wanted {
-        profile: Profile { name: contact.name, email: contact.email, phone_number: contact.phone_number, identifier: contact.identifier },
+        profile: Profile {
+            name: contact.name,
+            email: contact.email,
+            phone_number: contact.phone_number,
+            identifier: contact.identifier,
+            ..Profile::default()
+        },
         source_id: contact.source_id,
         additional_attributes: Map::new(),
         custom_attributes: contact.custom_attributes.unwrap_or_default(),

@@ -85,6 +85,7 @@ impl ContactFields {
                 email: self.email.clone().flatten(),
                 phone_number: self.phone_number.clone().flatten(),
                 identifier: self.identifier.clone().flatten(),
+                ..Profile::default()
             },
             source_id: self.source_id.clone().filter(|id| !id.is_empty()),
             additional_attributes: self.additional_attributes.clone().unwrap_or_default(),
