@@ -171,13 +171,26 @@ impl Signals {
         })
     }
 
-    /// Returns at SIGTERM or SIGINT.
-    async fn stop(&mut self) {
+    /// The next one.
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::Reload,
         }
     }
+
+    /// Returns at SIGTERM or SIGINT.
+    async fn stop(&mut self) {
+        while self.next().await != Asked::Stop {}
+    }
+}
+
+/// What a signal asks for.
+#[derive(PartialEq)]
+enum Asked {
+    Stop,
+    Reload,
 }
 
 /// The running daemon.
@@ -245,8 +258,10 @@ impl Daemon {
         tokio::pin!(rests);
         let ended = loop {
             tokio::select! {
-                () = signals.stop() => break Ok(()),
-                _ = signals.hangup.recv() => reload(&self.handles, &mut settings, path.as_deref()).await,
+                asked = signals.next() => match asked {
+                    Asked::Stop => break Ok(()),
+                    Asked::Reload => reload(&self.handles, &mut settings, path.as_deref()).await,
+                },
                 () = &mut rests => {
                     rests.set(settled(changed));
                     reload(&self.handles, &mut settings, path.as_deref()).await;
