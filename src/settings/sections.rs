@@ -136,7 +136,7 @@ impl Default for Server {
             bind: SocketAddr::from(([127, 0, 0, 1], 3000)),
             public_url: String::new(),
             workers: 0,
-            shutdown_timeout_seconds: 7,
+            shutdown_timeout_seconds: 6,
             max_body_bytes: 4 << 20,
             max_in_flight: 1024,
             cors_origins: vec!["*".to_owned()],

@@ -132,7 +132,7 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
     .unwrap();
     assert_eq!(settings.server.bind.to_string(), "0.0.0.0:80");
     assert_eq!(settings.server.workers(), 5);
-    assert_eq!(settings.server.shutdown_timeout_seconds, 7);
+    assert_eq!(settings.server.shutdown_timeout_seconds, 6);
     assert_eq!(settings.outbound.allow_cidrs.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.168.0.0/16", "fd00::/8"]);
     assert_eq!(settings.bootstrap.admin_password.expose(), "12345678", "a password of digits stays a text");
     assert_eq!(settings.database(), Database::Sqlite("/srv/k/konversio.db".into()));
