@@ -6,9 +6,9 @@ run:
 	cargo run --release
 
 # Everything on SQLite, then the black-box tests once more on PostgreSQL where KONVERSIO_TEST_POSTGRES_URL names a server: four
-# at once, since each waits for the server to make its database.
+# at once, since each mostly waits, for the disk, the server or the clock.
 test:
-	cargo test --workspace
+	cargo test --workspace -- --test-threads=4
 	@if [ -n "$$KONVERSIO_TEST_POSTGRES_URL" ]; then \
 		KONVERSIO_TEST_DATABASE=postgres cargo test --test daemon -- --test-threads=4; \
 	else \

@@ -115,7 +115,7 @@ pub async fn middleware(
     let (id, made) = match claim(&handles, &key_hash, notes(request.match_pattern().as_deref())).await? {
         Claimed::Mine { id, made } => (id, made),
         Claimed::Answered { fingerprint, response } => {
-            let said = body.to_the_end().await?;
+            let said = body.read_to_the_end().await?;
             if !fingerprint.is_empty() && fingerprint != said {
                 return Err(ApiError::invalid("Idempotency-Key", "This Idempotency-Key was sent with another request before").into());
             }
@@ -283,7 +283,7 @@ impl Heard {
     }
 
     /// The fingerprint of all of it, read and dropped.
-    async fn to_the_end(mut self) -> ApiResult<String> {
+    async fn read_to_the_end(mut self) -> ApiResult<String> {
         while let Some(chunk) = self.next().await {
             chunk.map_err(|error| ApiError::malformed(format!("The body broke off: {error}")))?;
         }
@@ -298,7 +298,7 @@ impl Heard {
 
     /// The same after the handler has read what it needs; none if the rest does not come soon.
     async fn rest(self) -> Option<String> {
-        tokio::time::timeout(REST_WITHIN, self.to_the_end()).await.ok()?.ok()
+        tokio::time::timeout(REST_WITHIN, self.read_to_the_end()).await.ok()?.ok()
     }
 }
 
