@@ -32,7 +32,10 @@ fn settings_are_checked() {
 
 #[test]
 fn settings_are_read_as_the_contract_names_them() {
-    let read = |value: Value| serde_json::from_value::<Settings>(value).map_err(|error| error.to_string());
+    let read = |value: Value| {
+        let settings: Settings = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        settings.validate().map(|()| settings)
+    };
     assert_eq!(read(json!({ "bot_token": "712:AAF" })).unwrap(), settings("712:AAF"));
     assert!(read(json!({})).unwrap_err().contains("bot_token"));
     assert!(read(json!({ "bot_token": "712:AAF", "mode": "pigeon" })).unwrap_err().contains("pigeon"));
