@@ -9,6 +9,9 @@
 //! | `Temporary` | state `waiting`, a new session after a backoff | the message is tried again later; later ones of its conversation wait |
 //! | `NeedsAttention` | state `needs_attention`, no retry until the settings change | the message stays queued, the session ends |
 //! | `Rejected` | a bug: as temporary, logged as an error | the message fails, and the agent sees the reason |
+//!
+//! [`telegram`] and [`whatsapp`] speak to their providers already; [`ChannelSettings`] does not offer them yet, since what is beside
+//! messages (receipts, edits, reactions) has no place in the conversations so far.
 pub mod api;
 pub mod email;
 pub mod request;
