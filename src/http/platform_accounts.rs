@@ -120,13 +120,20 @@ pub async fn members(handles: web::Data<Handles>, app: PlatformApp, path: web::P
 /// Whose membership, and as what.
 #[derive(Deserialize, ToSchema)]
 pub struct MemberFields {
-    #[serde(deserialize_with = "fields::id")]
-    user_id: i64,
+    #[serde(default, deserialize_with = "fields::optional_id")]
+    user_id: Option<i64>,
     #[schema(value_type = Option<String>)]
     role: Option<Role>,
 }
 
 impl Request for MemberFields {}
+
+impl MemberFields {
+    /// Asked for once it is known whose account it is: strangers hear of that first.
+    fn user_id(&self) -> ApiResult<i64> {
+        self.user_id.ok_or_else(|| ApiError::invalid("user_id", "user_id is missing"))
+    }
+}
 
 /// Makes a user of the app, or of one of its accounts, a member of an account, or changes the role of one.
 #[utoipa::path(post, path = "", tag = "Platform", request_body = MemberFields, responses((status = 200, description = "the row"), (status = 401, description = "account or user is not the app's")))]
@@ -136,7 +143,8 @@ pub async fn add_member(
     path: web::Path<i64>,
     body: Body<MemberFields>,
 ) -> ApiResult<HttpResponse> {
-    let (account, MemberFields { user_id, role }) = (managed(&handles, &app, *path)?, body.value);
+    let account = managed(&handles, &app, *path)?;
+    let (user_id, role) = (body.value.user_id()?, body.value.role);
     let user = handles.catalog.now().user(user_id).cloned().ok_or_else(ApiError::not_found)?;
     // Who works in one of the app's accounts already is the app's to place, whoever made the user.
     if !user.places.iter().any(|place| app.manages(GrantKind::Account, place.account_id)) {
@@ -182,7 +190,7 @@ pub async fn remove_member(
     body: Body<MemberFields>,
 ) -> ApiResult<HttpResponse> {
     let account = managed(&handles, &app, *path)?;
-    let user = handles.catalog.now().user(body.value.user_id).cloned().ok_or_else(ApiError::not_found)?;
+    let user = handles.catalog.now().user(body.value.user_id()?).cloned().ok_or_else(ApiError::not_found)?;
     let place = user.place(account.id).ok_or_else(ApiError::not_found)?;
     removal::remove_member(&handles, place, &app.author(account.id)).await?;
     Ok(HttpResponse::Ok().finish())
