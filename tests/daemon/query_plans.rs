@@ -29,7 +29,12 @@ const LARGE: &[&str] = &[
 ];
 
 /// Scans that cannot be helped: the table, words of the statement, and why.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[];
+const EXCEPTIONS: &[(&str, &str, &str)] = &[(
+    "attachments",
+    "\"attachments\".\"blob_id\" IS NOT NULL) AND \"blobs\".\"id\" NOT IN (SELECT \"blob_id\" FROM \"attachments\"",
+    "a removal looks for files that others use as well: with the statistics of a table in which no attachment has one, SQLite \
+     thinks that all of them are none",
+)];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_list_filter_search_count_or_change_scans_a_table() {
@@ -114,6 +119,8 @@ async fn tell_plans(daemon: &Daemon) -> bool {
         ("auto_explain.log_min_duration", "0"),
         ("auto_explain.log_level", "notice"),
         ("auto_explain.log_nested_statements", "on"),
+        // Where an account has half of a table, reading all of it is what a planner prefers; asked is whether an index would do.
+        ("enable_seqscan", "off"),
     ] {
         if let Err(error) = connection.execute(AssertSqlSafe(format!("ALTER DATABASE {name} SET {setting} = '{value}'"))).await {
             skipped("plans of PostgreSQL", &format!("this user cannot have them told: {error}"));
