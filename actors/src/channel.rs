@@ -274,8 +274,7 @@ pub struct Tools {
     pub providers: Providers,
 }
 
-/// Where the providers are (`[providers]` in the settings): the real ones, unless an operator says otherwise. Without a slash at
-/// the end.
+/// Where the providers are: the real ones, unless a test says otherwise. Without a slash at the end.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Providers {

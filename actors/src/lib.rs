@@ -67,6 +67,10 @@
 //! * The writer gives ids itself, so an event knows the ids it tells before anything is stored, and a group needs no answer
 //!   but which messages were repeats.
 //! * Events follow from rows before and after, in one function: no caller can forget one.
+//! * Removing and merging contacts are commands of the same writer; whoever still writes for one that left is refused, and reads
+//!   again whose conversations they are now.
+//! * What the desk says in its own name ([`mailer`]) and whom it notifies ([`notices`]) are rows of the same transactions.
+//! * A session that waits to connect again still sends: a mailbox that cannot be read is no reason to let customers wait.
 //! * Assignment pulls: it looks for who waits and who is free, so a conversation is never lost between two decisions.
 pub mod addresses;
 pub mod assignment;

@@ -471,6 +471,7 @@ impl Session {
     }
 }
 
+/// The files that came along. Nothing else comes yet: no channel that can be set up tells of places, cards or remote files.
 fn files_of(attachments: Vec<InboundAttachment>) -> Vec<InboundFile> {
     let file = |attachment| match attachment {
         InboundAttachment::File(file) => Some(file),
