@@ -2,6 +2,7 @@
 //! receiver and on nothing else, so that tests of other crates can include them.
 #![allow(dead_code, reason = "not every helper is in use at every time")]
 
-use crate::harness::{Received, Receiver, Reply};
+use crate::harness::{Received, Receiver, Reply, shared};
 
 pub mod graph;
+pub mod telegram;

@@ -10,6 +10,7 @@
 //! | wait until something is true | [`eventually`] |
 //! | run a JavaScript client | [`node_packages`] |
 //! | run a Python program | [`python_packages`] |
+//! | read descriptions and samples of others | [`shared`] |
 
 #![allow(dead_code, unused_imports, reason = "not every helper is in use at every time")]
 
@@ -23,6 +24,7 @@ mod node;
 mod proxy;
 mod python;
 mod receiver;
+mod shared;
 mod site;
 
 pub use cable::Cable;
@@ -32,7 +34,8 @@ pub use database::{Database, with_database};
 pub use node::{NodePackages, node_packages};
 pub use proxy::Proxy;
 pub use python::{PythonPackages, python_packages};
-pub use receiver::{Received, Receiver, Reply};
+pub use receiver::{FormPart, Received, Receiver, Reply};
+pub use shared::shared;
 pub use site::{Finished, Site, send_signal};
 
 use std::collections::BTreeSet;

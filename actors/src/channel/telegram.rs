@@ -22,8 +22,6 @@ mod receive;
 mod update;
 
 #[cfg(test)]
-mod contract;
-#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod live_tests;

@@ -300,15 +300,17 @@ impl State {
     }
 
     fn upload(&mut self, request: &Received) -> Reply {
-        let Some(parts) = multipart(request) else { return refusal(400, 100, 0, "not multipart/form-data") };
-        let text = |name: &str| parts.get(name).map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default();
-        let Some((content_type, bytes)) = parts.get("file") else { return refusal(400, 100, 0, "file is missing") };
-        if text("messaging_product") != "whatsapp" || text("type") != *content_type {
+        let Some(parts) = request.form() else { return refusal(400, 100, 0, "not multipart/form-data") };
+        let part = |name: &str| parts.iter().find(|part| part.name == name);
+        let text = |name: &str| part(name).map(|part| String::from_utf8_lossy(&part.bytes).into_owned()).unwrap_or_default();
+        let Some(file) = part("file") else { return refusal(400, 100, 0, "file is missing") };
+        let content_type = file.content_type.clone().unwrap_or_default();
+        if text("messaging_product") != "whatsapp" || text("type") != content_type {
             return refusal(400, 100, 0, "messaging_product or type is wrong");
         }
         self.uploads += 1;
         let id = format!("9000{}", self.uploads);
-        self.files.insert(id.clone(), File { content_type: content_type.clone(), bytes: bytes.clone() });
+        self.files.insert(id.clone(), File { content_type, bytes: file.bytes.clone() });
         Reply::json(&json!({ "id": id }))
     }
 
@@ -371,33 +373,6 @@ impl State {
 fn missing() -> Reply {
     let words = "Object does not exist, cannot be loaded due to missing permissions, or does not support this operation";
     refusal(400, 100, 33, words)
-}
-
-/// The parts of a form by their names, each with its type.
-fn multipart(request: &Received) -> Option<HashMap<String, (String, Vec<u8>)>> {
-    let boundary = request.header("content-type")?.strip_prefix("multipart/form-data; boundary=")?.trim_matches('"');
-    let delimiter = format!("--{boundary}");
-    let mut parts = HashMap::new();
-    let mut rest = request.body.as_slice();
-    while let Some(begin) = position(rest, delimiter.as_bytes()) {
-        rest = &rest[begin + delimiter.len()..];
-        let Some(head_end) = position(rest, b"\r\n\r\n") else { break };
-        let head = String::from_utf8_lossy(&rest[..head_end]).into_owned();
-        let content = &rest[head_end + 4..];
-        let end = position(content, format!("\r\n{delimiter}").as_bytes())?;
-        let name = head.split("name=\"").nth(1)?.split('"').next()?.to_owned();
-        let content_type = head.lines().find_map(|line| {
-            let (header, value) = line.split_once(':')?;
-            header.eq_ignore_ascii_case("content-type").then(|| value.trim().to_owned())
-        });
-        parts.insert(name, (content_type.unwrap_or_default(), content[..end].to_vec()));
-        rest = &content[end..];
-    }
-    Some(parts)
-}
-
-fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
 fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {

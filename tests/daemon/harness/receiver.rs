@@ -41,6 +41,19 @@ pub struct Received {
     pub time: SystemTime,
 }
 
+/// One part of a form.
+#[derive(Clone, Debug)]
+pub struct FormPart {
+    /// The field.
+    pub name: String,
+    /// `None` for a plain value.
+    pub file_name: Option<String>,
+    /// As it says itself.
+    pub content_type: Option<String>,
+    /// The value, or the file.
+    pub bytes: Vec<u8>,
+}
+
 /// What to answer.
 #[derive(Clone, Debug)]
 pub struct Reply {
@@ -56,6 +69,7 @@ enum Ending {
     Answer,
     Hang,
     Close,
+    AskAgain,
 }
 
 type Answerer = Box<dyn FnMut(&Received) -> Reply + Send>;
@@ -168,6 +182,28 @@ impl Received {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+
+    /// The parts of a `multipart/form-data` body, in their order; `None` where it is something else.
+    pub fn form(&self) -> Option<Vec<FormPart>> {
+        let boundary = self.header("content-type")?.strip_prefix("multipart/form-data; boundary=")?.trim_matches('"');
+        let (opens, closes) = (format!("--{boundary}\r\n"), format!("\r\n--{boundary}"));
+        let (mut parts, mut rest) = (Vec::new(), self.body.as_slice());
+        while let Some(start) = position(rest, opens.as_bytes()) {
+            rest = &rest[start + opens.len()..];
+            let head_end = position(rest, b"\r\n\r\n")?;
+            let head = String::from_utf8_lossy(&rest[..head_end]).into_owned();
+            let content = &rest[head_end + 4..];
+            let end = position(content, closes.as_bytes())?;
+            let word = |name: &str| Some(head.split_once(&format!("; {name}=\""))?.1.split('"').next()?.to_owned());
+            let content_type = head.lines().find_map(|line| {
+                let (header, value) = line.split_once(':')?;
+                header.eq_ignore_ascii_case("content-type").then(|| value.trim().to_owned())
+            });
+            parts.push(FormPart { name: word("name")?, file_name: word("filename"), content_type, bytes: content[..end].to_vec() });
+            rest = &content[end + 2..];
+        }
+        Some(parts)
+    }
 }
 
 impl Reply {
@@ -189,6 +225,11 @@ impl Reply {
     /// The connection is closed after the request was read.
     pub fn drop_connection() -> Self {
         Reply { ending: Ending::Close, ..Self::status(0) }
+    }
+
+    /// Not yet an answer: the same request is asked about again after a while. For polls that the other side holds back.
+    pub fn ask_again(after: Duration) -> Self {
+        Reply { ending: Ending::AskAgain, ..Self::status(0) }.after(after)
     }
 
     /// Another status, for an answer with a body.
@@ -252,10 +293,14 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     while let Some(request) = read_request(&mut stream).await? {
         let close = request.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-        let reply = shared.record(request);
+        let mut reply = shared.record(request.clone());
         tokio::time::sleep(reply.delay).await;
+        while reply.ending == Ending::AskAgain {
+            reply = (shared.state().otherwise)(&request);
+            tokio::time::sleep(reply.delay).await;
+        }
         match reply.ending {
-            Ending::Answer => stream.write_all(&reply.bytes()).await?,
+            Ending::Answer | Ending::AskAgain => stream.write_all(&reply.bytes()).await?,
             Ending::Hang => std::future::pending().await,
             Ending::Close => return Ok(()),
         }
@@ -316,6 +361,10 @@ async fn read_line(stream: &mut BufReader<TcpStream>) -> std::io::Result<String>
         return Err(ErrorKind::UnexpectedEof.into());
     }
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
 fn malformed(what: &str) -> Error {

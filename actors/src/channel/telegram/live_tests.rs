@@ -1,5 +1,5 @@
 //! The channel against a Bot API of our own.
-use super::fake::{Call, Desk, Fake, Reply, TOKEN, settings};
+use super::fake::{self, Call, Desk, Outcome, TOKEN, Telegram, settings};
 use super::{Mode, Settings, TelegramChannel};
 use crate::channel::{Channel, ChannelError, Inlet, Media, Pause, Presence, Registration, Revisions};
 use crate::message::{Outbound, OutboundAttachment, RemoteFile, SentParts};
@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-async fn usual() -> (Arc<Fake>, TelegramChannel) {
+async fn usual() -> (Telegram, TelegramChannel) {
     started(|_| None).await
 }
 
-async fn started(answer: impl Fn(&Call) -> Option<Reply> + Send + Sync + 'static) -> (Arc<Fake>, TelegramChannel) {
-    let fake = Fake::start(answer).await;
-    let channel = fake.channel(settings(), "http://desk.example");
+async fn started(answer: impl Fn(&Call) -> Option<Outcome> + Send + Sync + 'static) -> (Telegram, TelegramChannel) {
+    let fake = Telegram::start_with(answer).await;
+    let channel = fake::channel(&fake, settings(), "http://desk.example");
     (fake, channel)
 }
 
@@ -45,7 +45,7 @@ fn said(text: &str, number: i64) -> Value {
 async fn the_token_is_checked() {
     let (fake, channel) = usual().await;
     assert_eq!(Value::Object(channel.check().await.unwrap()), json!({ "bot_name": "shop_bot" }));
-    let revoked = fake.channel(Settings { bot_token: Secret::new("7000000001:Other"), ..settings() }, "http://desk.example");
+    let revoked = fake::channel(&fake, Settings { bot_token: Secret::new("7000000001:Other"), ..settings() }, "http://desk.example");
     let refused = revoked.check().await.unwrap_err();
     assert!(matches!(&refused, ChannelError::NeedsAttention(_)), "{refused:?}");
     assert!(revoked.unregister().await.is_ok());
@@ -105,7 +105,7 @@ async fn several_pictures_are_an_album() {
     let (fake, channel) = usual().await;
     let attachments = vec![file("a.jpg", "image/jpeg"), file("b.mp4", "video/mp4"), file("c.pdf", "application/pdf")];
     let sent = channel.send(&Outbound { attachments, ..outbound("see") }).await.unwrap();
-    assert_eq!(sent.0, "8123456789:1001,1002,1002");
+    assert_eq!(sent.0, "8123456789:1001,1002,1003");
     let album = &fake.calls("sendMediaGroup")[0];
     let shown: Vec<_> =
         album.value("media").as_array().unwrap().iter().map(|item| (item["type"].clone(), item["caption"].clone())).collect();
@@ -117,7 +117,7 @@ async fn several_pictures_are_an_album() {
 #[tokio::test]
 async fn a_picture_that_telegram_does_not_show_goes_as_a_file() {
     let refuses =
-        |call: &Call| (call.method == "sendphoto").then_some(Reply::Error(400, "Bad Request: PHOTO_INVALID_DIMENSIONS", json!(null)));
+        |call: &Call| (call.method == "sendphoto").then_some(Outcome::Error(400, "Bad Request: PHOTO_INVALID_DIMENSIONS", json!(null)));
     let (fake, channel) = started(refuses).await;
     channel.send(&Outbound { attachments: vec![file("wide.png", "image/png")], ..outbound("see") }).await.unwrap();
     assert_eq!(fake.methods(), ["sendphoto", "senddocument"]);
@@ -130,7 +130,7 @@ async fn parts_that_went_are_not_sent_again() {
     let tries = AtomicUsize::new(0);
     let answer = move |call: &Call| {
         let fails = call.method == "sendmessage" && tries.fetch_add(1, Ordering::SeqCst) == 1;
-        fails.then(|| Reply::Error(429, "Too Many Requests: retry after 7", json!({ "retry_after": 7 })))
+        fails.then(|| Outcome::Error(429, "Too Many Requests: retry after 7", json!({ "retry_after": 7 })))
     };
     let (fake, channel) = started(answer).await;
     let message =
@@ -142,7 +142,7 @@ async fn parts_that_went_are_not_sent_again() {
 
     let again = Outbound { sent: SentParts::new(message.sent.ids()), ..message.clone() };
     let first = fake.calls("sendMessage").len();
-    assert_eq!(channel.send(&again).await.unwrap().0, "8123456789:1001,1003,1004");
+    assert_eq!(channel.send(&again).await.unwrap().0, "8123456789:1001,1002,1003");
     let calls = fake.calls("sendMessage");
     let begun: String = calls[first..].iter().map(|call| call.text("text").chars().next().unwrap()).collect();
     assert_eq!(begun, "bc");
@@ -159,7 +159,7 @@ async fn errors_of_telegram_are_told() {
         (401, "Unauthorized", "attention"),
         (409, "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running", "temporary"),
     ] {
-        let (_fake, channel) = started(move |_| Some(Reply::Error(code, words, json!(null)))).await;
+        let (_fake, channel) = started(move |_| Some(Outcome::Error(code, words, json!(null)))).await;
         let told = match channel.send(&outbound("hi")).await.unwrap_err() {
             ChannelError::Rejected(reason) => format!("rejected {reason}"),
             ChannelError::NeedsAttention(_) => "attention".into(),
@@ -171,9 +171,9 @@ async fn errors_of_telegram_are_told() {
 
 #[tokio::test]
 async fn garbage_and_silence_are_temporary_and_do_not_tell_the_token() {
-    let garbage = |_: &Call| Some(Reply::Raw(200, b"<html>".to_vec()));
-    let nothing = |_: &Call| Some(Reply::Raw(200, br#"{"ok":true,"result":{}}"#.to_vec()));
-    let replies: [fn(&Call) -> Option<Reply>; 3] = [garbage, nothing, |_| Some(Reply::Hang)];
+    let garbage = |_: &Call| Some(Outcome::Raw(200, b"<html>".to_vec()));
+    let nothing = |_: &Call| Some(Outcome::Raw(200, br#"{"ok":true,"result":{}}"#.to_vec()));
+    let replies: [fn(&Call) -> Option<Outcome>; 3] = [garbage, nothing, |_| Some(Outcome::Hang)];
     for reply in replies {
         let (_fake, channel) = started(reply).await;
         let error = channel.send(&outbound("hi")).await.unwrap_err();
@@ -193,7 +193,7 @@ async fn garbage_and_silence_are_temporary_and_do_not_tell_the_token() {
 #[tokio::test]
 async fn an_answer_of_another_form_is_still_an_answer() {
     let (_fake, channel) =
-        started(|_| Some(Reply::Raw(200, br#"{"ok":true,"result":{"message_id":5000000000,"date":"new"},"more":1}"#.to_vec()))).await;
+        started(|_| Some(Outcome::Raw(200, br#"{"ok":true,"result":{"message_id":5000000000,"date":"new"},"more":1}"#.to_vec()))).await;
     assert_eq!(channel.send(&outbound("hi")).await.unwrap().0, "8123456789:5000000000");
 }
 
@@ -208,16 +208,16 @@ async fn a_stranger_is_refused_without_a_call() {
 #[tokio::test]
 async fn messages_are_changed_and_taken_back() {
     let (fake, channel) = started(|call| match (call.method.as_str(), call.value("message_id").as_i64()) {
-        ("editmessagetext", Some(2)) => Some(Reply::Error(400, "Bad Request: there is no text in the message to edit", json!(null))),
-        ("editmessagetext", Some(3)) => Some(Reply::Error(
+        ("editmessagetext", Some(2)) => Some(Outcome::Error(400, "Bad Request: there is no text in the message to edit", json!(null))),
+        ("editmessagetext", Some(3)) => Some(Outcome::Error(
             400,
             "Bad Request: message is not modified: specified new message content and reply markup are exactly the same as a current \
              content and reply markup of the message",
             json!(null),
         )),
-        ("editmessagetext", Some(4)) => Some(Reply::Error(400, "Bad Request: message can't be edited", json!(null))),
-        ("deletemessage", Some(8)) => Some(Reply::Error(400, "Bad Request: message to delete not found", json!(null))),
-        ("deletemessage", Some(9)) => Some(Reply::Error(400, "Bad Request: message can't be deleted for everyone", json!(null))),
+        ("editmessagetext", Some(4)) => Some(Outcome::Error(400, "Bad Request: message can't be edited", json!(null))),
+        ("deletemessage", Some(8)) => Some(Outcome::Error(400, "Bad Request: message to delete not found", json!(null))),
+        ("deletemessage", Some(9)) => Some(Outcome::Error(400, "Bad Request: message can't be deleted for everyone", json!(null))),
         _ => None,
     })
     .await;
@@ -251,23 +251,25 @@ async fn typing_is_shown() {
 async fn files_are_fetched() {
     let (fake, channel) = started(|call| match call.method.as_str() {
         "getfile" => Some(match call.text("file_id") {
-            "fine" => Reply::Result(json!({ "file_id": "fine", "file_unique_id": "u", "file_size": 5, "file_path": "photos/file 1.jpg" })),
-            "lies" => Reply::Result(json!({ "file_id": "lies", "file_unique_id": "u", "file_path": "photos/large.jpg" })),
-            "large" => Reply::Result(json!({ "file_id": "large", "file_unique_id": "u", "file_size": 5000, "file_path": "x" })),
-            "big" => Reply::Error(400, "Bad Request: file is too big", json!(null)),
-            "away" => Reply::Error(400, "Bad Request: wrong file_id or the file is temporarily unavailable", json!(null)),
-            "gone" => Reply::Result(json!({ "file_id": "gone", "file_unique_id": "u", "file_path": "../../gone" })),
+            "fine" => {
+                Outcome::Result(json!({ "file_id": "fine", "file_unique_id": "u", "file_size": 5, "file_path": "photos/file 1.jpg" }))
+            }
+            "lies" => Outcome::Result(json!({ "file_id": "lies", "file_unique_id": "u", "file_path": "photos/large.jpg" })),
+            "large" => Outcome::Result(json!({ "file_id": "large", "file_unique_id": "u", "file_size": 5000, "file_path": "x" })),
+            "big" => Outcome::Error(400, "Bad Request: file is too big", json!(null)),
+            "away" => Outcome::Error(400, "Bad Request: wrong file_id or the file is temporarily unavailable", json!(null)),
+            "gone" => Outcome::Result(json!({ "file_id": "gone", "file_unique_id": "u", "file_path": "../../gone" })),
             other => panic!("{other}"),
         }),
-        "getuserprofilephotos" => Some(Reply::Result(match call.value("user_id").as_i64() {
+        "getuserprofilephotos" => Some(Outcome::Result(match call.value("user_id").as_i64() {
             Some(5) => json!({ "total_count": 0, "photos": [] }),
             _ => json!({ "total_count": 1, "photos": [[
                 { "file_id": "small", "file_unique_id": "s", "width": 1, "height": 1 },
                 { "file_id": "fine", "file_unique_id": "u", "width": 2, "height": 2 },
             ]] }),
         })),
-        "file/photos/file%201.jpg" => Some(Reply::Raw(200, b"bytes".to_vec())),
-        "file/photos/large.jpg" => Some(Reply::Raw(200, vec![0; 200])),
+        "file/photos/file%201.jpg" => Some(Outcome::Raw(200, b"bytes".to_vec())),
+        "file/photos/large.jpg" => Some(Outcome::Raw(200, vec![0; 200])),
         _ => None,
     })
     .await;
@@ -294,7 +296,7 @@ async fn updates_are_polled_in_order_and_only_once_stored() {
         json!([said("one", 10), said("two", 11)]),
         json!([{ "update_id": 12, "news": {} }, said("three", 13)]),
     ]));
-    let fake = Fake::start(move |call| {
+    let fake = Telegram::start_with(move |call| {
         let mut batches = batches.lock().unwrap();
         // Telegram forgets what is below the offset, and only that.
         let offset = call.value("offset").as_i64();
@@ -305,12 +307,12 @@ async fn updates_are_polled_in_order_and_only_once_stored() {
         }
         // An update of a kind that nobody knows yet is not in the description.
         let first = batches.front().cloned().unwrap_or(json!([]));
-        (call.method == "getupdates").then(|| Reply::Raw(200, json!({ "ok": true, "result": first }).to_string().into_bytes()))
+        (call.method == "getupdates").then(|| Outcome::Raw(200, json!({ "ok": true, "result": first }).to_string().into_bytes()))
     })
     .await;
     let desk = Arc::new(Desk::default());
     desk.refuses.store(true, Ordering::SeqCst);
-    let channel = Arc::new(fake.channel(settings(), "http://desk.example"));
+    let channel = Arc::new(fake::channel(&fake, settings(), "http://desk.example"));
     let inlet: Inlet = desk.clone();
     let refused = channel.run(&inlet).await.unwrap_err();
     assert!(matches!(refused, ChannelError::Temporary { .. }), "{refused:?}");
@@ -340,8 +342,8 @@ async fn a_pressed_button_is_answered_while_polling() {
     let pressed = table["a button"]["update"].clone();
     // Telegram takes its time for the answer: the next update does not wait.
     let (fake, channel) = started(move |call| match call.method.as_str() {
-        "getupdates" if call.value("offset").is_null() => Some(Reply::Result(json!([pressed, said("next", 900002)]))),
-        "answercallbackquery" => Some(Reply::Hang),
+        "getupdates" if call.value("offset").is_null() => Some(Outcome::Result(json!([pressed, said("next", 900002)]))),
+        "answercallbackquery" => Some(Outcome::Hang),
         _ => None,
     })
     .await;
@@ -359,7 +361,7 @@ async fn a_pressed_button_is_answered_while_polling() {
 async fn polling_ends_with_what_is_wrong() {
     let conflict = "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running";
     for (code, words, expected) in [(409, conflict, "another program fetches"), (401, "Unauthorized", "BotFather")] {
-        let (_fake, channel) = started(move |call| (call.method == "getupdates").then_some(Reply::Error(code, words, json!(null)))).await;
+        let (_fake, channel) = started(move |call| (call.method == "getupdates").then_some(Outcome::Error(code, words, json!(null)))).await;
         let desk = Arc::new(Desk::default());
         let inlet: Inlet = desk.clone();
         let error = channel.run(&inlet).await.unwrap_err();
@@ -367,10 +369,10 @@ async fn polling_ends_with_what_is_wrong() {
         assert_eq!(matches!(error, ChannelError::NeedsAttention(_)), code == 401);
         assert!(!desk.connected.load(Ordering::SeqCst));
     }
-    let silent = |call: &Call| (call.method == "getupdates").then_some(Reply::Hang);
-    let numberless = |call: &Call| (call.method == "getupdates").then(|| Reply::Raw(200, br#"{"ok":true,"result":[{}]}"#.to_vec()));
-    let garbage = |call: &Call| (call.method == "getupdates").then(|| Reply::Raw(200, b"{}".to_vec()));
-    let replies: [fn(&Call) -> Option<Reply>; 3] = [silent, numberless, garbage];
+    let silent = |call: &Call| (call.method == "getupdates").then_some(Outcome::Hang);
+    let numberless = |call: &Call| (call.method == "getupdates").then(|| Outcome::Raw(200, br#"{"ok":true,"result":[{}]}"#.to_vec()));
+    let garbage = |call: &Call| (call.method == "getupdates").then(|| Outcome::Raw(200, b"{}".to_vec()));
+    let replies: [fn(&Call) -> Option<Outcome>; 3] = [silent, numberless, garbage];
     for reply in replies {
         let (_fake, channel) = started(reply).await;
         let inlet: Inlet = Arc::new(Desk::default());
@@ -383,16 +385,16 @@ async fn the_webhook_is_registered_and_watched() {
     let address = format!("https://desk.example/webhooks/telegram/{TOKEN}");
     let looked = AtomicUsize::new(0);
     let told = address.clone();
-    let fake = Fake::start(move |call| {
+    let fake = Telegram::start_with(move |call| {
         // Once another program takes it away.
         let url = if looked.load(Ordering::SeqCst) == 1 { "https://other.example" } else { told.as_str() };
         (call.method == "getwebhookinfo").then(|| {
             looked.fetch_add(1, Ordering::SeqCst);
-            Reply::Result(json!({ "url": url, "has_custom_certificate": false, "pending_update_count": 0 }))
+            Outcome::Result(json!({ "url": url, "has_custom_certificate": false, "pending_update_count": 0 }))
         })
     })
     .await;
-    let channel = Arc::new(fake.channel(settings(), "https://desk.example"));
+    let channel = Arc::new(fake::channel(&fake, settings(), "https://desk.example"));
     let desk = Arc::new(Desk::default());
     let inlet: Inlet = desk.clone();
     let running = tokio::spawn({
@@ -419,8 +421,8 @@ async fn the_webhook_is_registered_and_watched() {
 #[tokio::test]
 async fn an_address_that_telegram_refuses_needs_attention() {
     let words = "Bad Request: bad webhook: Webhook can be set up only on ports 80, 88, 443 or 8443";
-    let fake = Fake::start(move |call| (call.method == "setwebhook").then_some(Reply::Error(400, words, json!(null)))).await;
-    let channel = fake.channel(Settings { mode: Mode::Webhook, ..settings() }, "http://desk.example:3000");
+    let fake = Telegram::start_with(move |call| (call.method == "setwebhook").then_some(Outcome::Error(400, words, json!(null)))).await;
+    let channel = fake::channel(&fake, Settings { mode: Mode::Webhook, ..settings() }, "http://desk.example:3000");
     let inlet: Inlet = Arc::new(Desk::default());
     let refused = channel.run(&inlet).await.unwrap_err();
     assert!(matches!(&refused, ChannelError::NeedsAttention(reason) if reason == words), "{refused:?}");

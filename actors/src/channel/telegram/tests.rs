@@ -1,4 +1,5 @@
 //! Settings of bots, and webhook requests.
+use super::fake::contract;
 use super::*;
 use crate::message::Update;
 use bytes::Bytes;
