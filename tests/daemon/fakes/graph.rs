@@ -11,7 +11,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 /// Meta's id of the number.
 pub const PHONE_NUMBER_ID: &str = "1122334455667";
@@ -24,9 +26,15 @@ pub const TOKEN: &str = "EAAtoken";
 /// What webhooks are signed with.
 pub const APP_SECRET: &str = "app-secret";
 
+/// How long a test waits for what ought to come.
+const SOON: Duration = Duration::from_secs(20);
+/// How often a wait looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
 /// The stand-in. Dropping it closes its port.
 pub struct Graph {
-    receiver: Receiver,
+    address: SocketAddr,
+    receiver: Mutex<Option<Receiver>>,
     state: Arc<Mutex<State>>,
 }
 
@@ -44,6 +52,13 @@ struct State {
     message_replies: VecDeque<Reply>,
     /// Answers to the next requests of any kind.
     replies: VecDeque<Reply>,
+    /// The answer to every request, instead of its own.
+    broken: Option<Reply>,
+    /// Answers to messages to a contact, with how many there will be.
+    refused: HashMap<String, (usize, Reply)>,
+    /// How long the answer to a message that was taken is held back.
+    delay: Duration,
+    received: Vec<Received>,
     sent: Vec<Value>,
     read: Vec<Value>,
     files: HashMap<String, File>,
@@ -66,6 +81,10 @@ impl Graph {
             token: TOKEN.into(),
             message_replies: VecDeque::new(),
             replies: VecDeque::new(),
+            broken: None,
+            refused: HashMap::new(),
+            delay: Duration::ZERO,
+            received: Vec::new(),
             sent: Vec::new(),
             read: Vec::new(),
             files: HashMap::new(),
@@ -76,19 +95,84 @@ impl Graph {
             numbers: vec![PHONE_NUMBER_ID.into()],
             is_subscribed: false,
         }));
-        let answering = state.clone();
-        receiver.answer_with(move |request| locked(&answering).answer(request));
-        Graph { receiver, state }
+        let graph = Graph { address: receiver.address(), receiver: Mutex::new(None), state };
+        graph.serve(receiver);
+        graph
+    }
+
+    fn serve(&self, receiver: Receiver) {
+        let state = self.state.clone();
+        receiver.answer_with(move |request| locked(&state).answer(request));
+        *locked(&self.receiver) = Some(receiver);
     }
 
     /// What `providers.meta_url` is to be.
     pub fn url(&self) -> String {
-        self.receiver.url("")
+        format!("http://{}", self.address)
     }
 
-    /// Where requests can be looked at.
-    pub fn receiver(&self) -> &Receiver {
-        &self.receiver
+    /// Refuses connections from now on, and ends those that are there.
+    pub fn go_down(&self) {
+        *locked(&self.receiver) = None;
+    }
+
+    /// Is there again, at the same address, with everything it had.
+    pub async fn come_back(&self) {
+        let started = Instant::now();
+        // The last connections may still be on their way out.
+        while tokio::net::TcpListener::bind(self.address).await.is_err() && started.elapsed() < SOON {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        self.serve(Receiver::start_on(self.address).await);
+    }
+
+    /// All requests, in order.
+    pub fn received(&self) -> Vec<Received> {
+        locked(&self.state).received.clone()
+    }
+
+    /// Those of a method whose path ends so.
+    pub fn requests(&self, method: &str, end: &str) -> Vec<Received> {
+        let is_meant = |request: &Received| request.method == method && request.path.split('?').next().unwrap_or_default().ends_with(end);
+        self.received().into_iter().filter(is_meant).collect()
+    }
+
+    pub async fn wait_for(&self, what: &str, condition: impl Fn(&Graph) -> bool) {
+        let started = Instant::now();
+        while !condition(self) {
+            let lines = || self.received().iter().map(|one| format!("{} {}", one.method, one.path)).collect::<Vec<_>>();
+            assert!(started.elapsed() < SOON, "still waiting for {what}; there were {:#?}", lines());
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Waits until so many messages were taken, and returns them.
+    pub async fn wait_for_sent(&self, count: usize) -> Vec<Value> {
+        self.wait_for(&format!("{count} messages"), |graph| graph.sent().len() >= count).await;
+        self.sent()
+    }
+
+    /// The same answer to every request, until [`Graph::recover`].
+    pub fn break_down(&self, reply: Reply) {
+        locked(&self.state).broken = Some(reply);
+    }
+
+    /// The next so many messages to a contact are answered like this.
+    pub fn refuse_to(&self, address: &str, times: usize, reply: Reply) {
+        locked(&self.state).refused.insert(address.into(), (times, reply));
+    }
+
+    /// Takes messages at once and answers later.
+    pub fn hold_answers_back(&self, delay: Duration) {
+        locked(&self.state).delay = delay;
+    }
+
+    /// All is well again.
+    pub fn recover(&self) {
+        let mut state = locked(&self.state);
+        state.broken = None;
+        state.refused.clear();
+        state.delay = Duration::ZERO;
     }
 
     /// The messages that were taken, as they were sent.
@@ -250,7 +334,8 @@ pub fn refusal(status: u16, code: i64, subcode: i64, details: &str) -> Reply {
 
 impl State {
     fn answer(&mut self, request: &Received) -> Reply {
-        if let Some(reply) = self.replies.pop_front() {
+        self.received.push(request.clone());
+        if let Some(reply) = self.replies.pop_front().or_else(|| self.broken.clone()) {
             return reply;
         }
         let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
@@ -263,8 +348,8 @@ impl State {
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
         match (request.method.as_str(), segments.as_slice()) {
             ("GET", ["links", generation, id]) => self.download(generation, id),
-            ("GET", [_, PHONE_NUMBER_ID]) => Reply::json(&json!({
-                "id": PHONE_NUMBER_ID, "display_phone_number": "+972 12-345-6789", "verified_name": "Shop", "quality_rating": "GREEN",
+            ("GET", [_, id]) if self.numbers.iter().any(|number| number == id) => Reply::json(&json!({
+                "id": id, "display_phone_number": "+972 12-345-6789", "verified_name": "Shop", "quality_rating": "GREEN",
                 "code_verification_status": "VERIFIED",
             })),
             ("GET", [_, ACCOUNT_ID, "message_templates"]) => self.page_of_templates(query),
@@ -327,6 +412,10 @@ impl State {
         }
         let kind = request["type"].as_str().unwrap_or_default();
         let address = request["to"].as_str().or(request["recipient"].as_str()).unwrap_or_default();
+        if let Some((left, reply)) = self.refused.get_mut(address).filter(|(left, _)| *left > 0) {
+            *left -= 1;
+            return reply.clone();
+        }
         if request["recipient_type"] != "individual" || address.is_empty() || request[kind].is_null() {
             return refusal(400, 100, 0, "recipient_type, to and what the type names are required");
         }
@@ -344,6 +433,7 @@ impl State {
         Reply::json(&json!({
             "messaging_product": "whatsapp", "contacts": [{ "input": address, "wa_id": address }], "messages": [{ "id": id }],
         }))
+        .after(self.delay)
     }
 
     fn describe(&mut self, id: &str, query: &str) -> Reply {
@@ -375,6 +465,6 @@ fn missing() -> Reply {
     refusal(400, 100, 33, words)
 }
 
-fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

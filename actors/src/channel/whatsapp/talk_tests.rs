@@ -323,7 +323,7 @@ async fn templates_come_in_pages() {
         (0..250).map(|number| json!({ "id": number.to_string(), "name": format!("t{number}"), "status": "APPROVED" })).collect();
     graph.set_templates(templates.clone());
     assert_eq!(channel.list().await.unwrap(), templates);
-    let pages = graph.receiver().received().iter().filter(|request| request.path.contains("after=")).count();
+    let pages = graph.received().iter().filter(|request| request.path.contains("after=")).count();
     assert_eq!(pages, 2);
     // Pages that lead into themselves end.
     let page = json!({ "data": [{ "id": "1" }], "paging": { "cursors": { "after": "x" }, "next": "https://graph.facebook.com/x" } });
