@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod fakes;
 mod harness;
 mod mail_servers;
 
@@ -45,6 +46,7 @@ mod labels;
 mod letters;
 mod lists;
 mod macros;
+mod messengers;
 mod notifications;
 mod operation;
 mod outbox;
@@ -65,8 +67,11 @@ mod smtp;
 mod start;
 mod surface;
 mod teams;
+mod telegram;
 mod throttle;
 mod traps;
 mod unread_counts;
 mod webhook_deliveries;
 mod webhooks;
+mod whatsapp;
+mod whatsapp_oracles;

@@ -43,6 +43,8 @@ pub struct Graph {
 struct File {
     content_type: String,
     bytes: Vec<u8>,
+    /// As Meta tells it.
+    byte_size: usize,
 }
 
 struct State {
@@ -232,7 +234,7 @@ impl Graph {
 
     /// A file that a contact sent: its node in a message.
     pub fn give_file(&self, media_id: &str, content_type: &str, bytes: &[u8]) -> Value {
-        let file = File { content_type: content_type.into(), bytes: bytes.to_vec() };
+        let file = File { content_type: content_type.into(), bytes: bytes.to_vec(), byte_size: bytes.len() };
         locked(&self.state).files.insert(media_id.into(), file);
         json!({ "id": media_id, "mime_type": content_type, "sha256": STANDARD.encode(Sha256::digest(bytes)) })
     }
@@ -246,6 +248,13 @@ impl Graph {
     pub fn damage_file(&self, media_id: &str) {
         if let Some(file) = locked(&self.state).files.get_mut(media_id) {
             file.bytes.push(b'!');
+        }
+    }
+
+    /// Meta says that a file has so many bytes.
+    pub fn claim_size(&self, media_id: &str, byte_size: usize) {
+        if let Some(file) = locked(&self.state).files.get_mut(media_id) {
+            file.byte_size = byte_size;
         }
     }
 
@@ -395,7 +404,7 @@ impl State {
         }
         self.uploads += 1;
         let id = format!("9000{}", self.uploads);
-        self.files.insert(id.clone(), File { content_type, bytes: file.bytes.clone() });
+        self.files.insert(id.clone(), File { content_type, bytes: file.bytes.clone(), byte_size: file.bytes.len() });
         Reply::json(&json!({ "id": id }))
     }
 
@@ -441,7 +450,7 @@ impl State {
         let Some(file) = self.files.get(id).filter(|_| is_ours) else { return missing() };
         self.generation += 1;
         Reply::json(&json!({
-            "messaging_product": "whatsapp", "id": id, "mime_type": file.content_type, "file_size": file.bytes.len(),
+            "messaging_product": "whatsapp", "id": id, "mime_type": file.content_type, "file_size": file.byte_size,
             "sha256": STANDARD.encode(Sha256::digest(&file.bytes)), "url": format!("{}/links/{}/{id}", self.base, self.generation),
         }))
     }
