@@ -7,6 +7,7 @@ mod programs;
 pub use programs::{BOT_SECRET, Bot, PlatformApp, Programs};
 
 use crate::channel::ChannelSettings;
+use crate::conversation::rules::counts_by_contact;
 use crate::db::Db;
 use crate::files::Files;
 use crate::message::{Assignee, TeamCard, UserCard};
@@ -172,6 +173,11 @@ impl Inbox {
     /// Whether a user may see its conversations. Those of a deleted inbox are the administrators'.
     pub fn is_visible_to(&self, user_id: i64) -> bool {
         self.viewers.binary_search(&user_id).is_ok()
+    }
+
+    /// Whether the channel counts by when the contact wrote last in the inbox, not in a conversation.
+    pub fn counts_by_contact(&self) -> bool {
+        counts_by_contact(&self.settings.capabilities())
     }
 
     /// The inbox's own webhook, where it has one.

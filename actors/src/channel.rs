@@ -170,6 +170,10 @@ pub enum SessionStatus {
     /// A message came in or went out. Told by the session task, not by channels: a connection that breaks after this has not
     /// failed for nothing.
     Useful,
+    /// Only a person can help, in the provider's words.
+    NeedsAttention(String),
+    /// The provider has other templates.
+    TemplatesChanged,
 }
 
 /// The way in for a session: what it received goes here. Implemented by the session task; a test may implement it itself.

@@ -2,9 +2,10 @@
 use crate::backoff;
 use crate::catalog::Inbox;
 use crate::channel::{Channel, ChannelError, SessionStatus, Tools};
+use crate::contacts::{Contacts, Turns};
 use crate::conversations::Conversations;
 use crate::db::Db;
-use crate::session::{Session, Unsettled};
+use crate::session::{Pictures, Session, Throttle, Unsettled};
 use crate::wake::Wakes;
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
@@ -78,6 +79,12 @@ pub struct Surroundings {
     pub wakes: Wakes,
     /// What became of messages, until it is stored.
     pub unsettled: Unsettled,
+    /// Contacts that are renamed, merged, pictured.
+    pub contacts: Contacts,
+    /// One introduction of a person at a time.
+    pub introductions: Turns,
+    /// Whose picture was asked for.
+    pub pictures: Pictures,
     /// Where sessions run.
     pub pool: Handle,
 }
@@ -124,6 +131,7 @@ pub struct InboxActor {
     surroundings: Surroundings,
     connection: Connection,
     lifeline: Lifeline,
+    throttle: Throttle,
     /// The session, or the pause before the next one.
     running: Option<CancellationToken>,
 }
@@ -161,7 +169,7 @@ impl InboxActor {
         let connection =
             Connection { state: State::Connecting, since: entity::now(), session: 0, failures: 0, last_error: None, last_error_at: None };
         let channel = inbox.settings.build(&surroundings.tools);
-        InboxActor { inbox, channel, surroundings, connection, lifeline, running: None }
+        InboxActor { inbox, channel, surroundings, connection, lifeline, throttle: Throttle::default(), running: None }
     }
 
     fn start_session(&mut self, ctx: &mut Context<Self>) {
@@ -187,6 +195,10 @@ impl InboxActor {
             conversations: self.surroundings.conversations.clone(),
             wakes: self.surroundings.wakes.clone(),
             unsettled: self.surroundings.unsettled.clone(),
+            contacts: self.surroundings.contacts.clone(),
+            introductions: self.surroundings.introductions.clone(),
+            throttle: self.throttle.clone(),
+            pictures: self.surroundings.pictures.clone(),
             report,
             cancelled: self.lifeline.cancelled.child_token(),
         }
@@ -304,6 +316,7 @@ impl InboxActor {
                 });
             }
             SessionStatus::Useful => self.connection.failures = 0,
+            SessionStatus::NeedsAttention(_) | SessionStatus::TemplatesChanged => {}
         }
     }
 

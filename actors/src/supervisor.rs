@@ -121,6 +121,7 @@ impl Supervisor {
         ctx.spawn(ended.into_actor(self).map(move |(), actor, ctx| {
             actor.leaving.remove(&id);
             actor.surroundings.wakes.outgoing.forget(&id);
+            actor.surroundings.wakes.downloads.forget(&id);
             actor.reconcile(ctx);
         }));
     }

@@ -18,7 +18,7 @@ use crate::persistence::{Flush, PersistenceActor, TellAnnouncements};
 use crate::presence::Presence;
 use crate::schedule::ScheduleActor;
 use crate::secret::Vault;
-use crate::session::Unsettled;
+use crate::session::{Pictures, Unsettled};
 use crate::store::Writer;
 use crate::supervisor::{StopAll, Supervisor};
 use crate::wake::Wakes;
@@ -140,15 +140,6 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
     })
     .start();
     ScheduleActor { db: db.clone(), catalog: catalog.clone(), conversations: conversations.clone(), event_log, events_kept }.start();
-    let surroundings = inbox::Surroundings {
-        db: db.clone(),
-        tools,
-        conversations: conversations.clone(),
-        wakes: wakes.clone(),
-        unsettled: Unsettled::default(),
-        pool,
-    };
-    let supervisor = Supervisor::new(catalog.clone(), surroundings).start();
     let contacts = Contacts {
         db: db.clone(),
         persistence: persistence.clone(),
@@ -156,6 +147,18 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         files: files.clone(),
         turns: Turns::default(),
     };
+    let surroundings = inbox::Surroundings {
+        db: db.clone(),
+        tools,
+        conversations: conversations.clone(),
+        wakes: wakes.clone(),
+        unsettled: Unsettled::default(),
+        contacts: contacts.clone(),
+        introductions: Turns::default(),
+        pictures: Pictures::default(),
+        pool,
+    };
+    let supervisor = Supervisor::new(catalog.clone(), surroundings).start();
     Ok(Handles {
         db,
         catalog,
