@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use entity::account_user::{Availability, Role};
 use entity::notification::NotificationType;
 use entity::{
-    access_token, account, account_user, assignment_policy, blob, conversation, inbox, inbox_member, notification_setting, team,
+    access_token, account, account_user, assignment_policy, blob, conversation, inbox, inbox_member, message_template, notification_setting, team,
     team_member, user, webhook,
 };
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
@@ -104,6 +104,7 @@ pub struct Snapshot {
     user_by_email: HashMap<String, i64>,
     inboxes: HashMap<i64, Arc<Inbox>>,
     inbox_by_identifier: HashMap<String, i64>,
+    inboxes_by_address: HashMap<String, Vec<i64>>,
     webhooks: HashMap<i64, Arc<Webhook>>,
     teams: HashMap<i64, Arc<Team>>,
     assignment_policies: HashMap<i64, Arc<assignment_policy::Model>>,
@@ -161,6 +162,8 @@ pub struct Inbox {
     pub viewers: Vec<i64>,
     /// Empty when there is no picture.
     pub avatar_url: String,
+    /// The templates that the provider approved, as it tells of them; null where there are none yet.
+    pub templates: Value,
 }
 
 impl Inbox {
@@ -176,10 +179,12 @@ impl Inbox {
 
     /// The inbox's own webhook, where it has one.
     pub fn webhook_url(&self) -> Option<&str> {
-        match &self.settings {
-            ChannelSettings::Api(settings) if !self.is_deleted() => settings.webhook_url.as_deref().filter(|url| !url.is_empty()),
-            _ => None,
-        }
+        self.settings.events_url().filter(|_| !self.is_deleted())
+    }
+
+    /// Where its provider is to push, below the daemon's public address; none where no provider pushes.
+    pub fn callback_path(&self) -> Option<String> {
+        Some(format!("/webhooks/{}/{}", self.settings.kind(), self.settings.webhook_address()?))
     }
 }
 
@@ -256,6 +261,22 @@ impl Snapshot {
     /// The inbox of a public identifier; not a deleted one.
     pub fn inbox_by_identifier(&self, identifier: &str) -> Option<&Arc<Inbox>> {
         self.inboxes.get(self.inbox_by_identifier.get(identifier)?)
+    }
+
+    /// The inboxes to which a provider pushes at an address, not deleted ones. Telephone numbers come with their plus or without.
+    pub fn inboxes_at(&self, kind: &str, address: &str) -> Vec<Arc<Inbox>> {
+        let ids = self.inboxes_by_address.get(&pushed_to(kind, address)).into_iter().flatten();
+        ids.filter_map(|id| self.inboxes.get(id)).cloned().collect()
+    }
+
+    /// The inboxes that a webhook request names, not deleted ones; see [`addressees`](crate::channel::addressees).
+    pub fn inboxes_addressed(&self, kind: &str, addressees: &[String]) -> Vec<Arc<Inbox>> {
+        self.inboxes().filter(|inbox| inbox.settings.kind() == kind && inbox.settings.is_addressed(addressees)).cloned().collect()
+    }
+
+    /// The living inbox of a key that no two may share.
+    pub fn inbox_by_channel_key(&self, key: &str) -> Option<&Arc<Inbox>> {
+        self.inboxes().find(|inbox| inbox.row.channel_key.as_deref() == Some(key))
     }
 
     /// The inboxes of an account that are not deleted, by id.
@@ -398,6 +419,8 @@ impl Snapshot {
         for member in inbox_member::Entity::find().order_by_asc(inbox_member::Column::UserId).all(&db.read).await? {
             members.entry(member.inbox_id).or_default().push(member.user_id);
         }
+        let templates = message_template::Entity::find().all(&db.read).await?;
+        let mut templates: HashMap<i64, Value> = templates.into_iter().map(|row| (row.inbox_id, row.templates)).collect();
         for row in rows {
             let Some(account) = self.accounts.get(&row.account_id).cloned() else { continue };
             let place = format!("inbox {}", row.id);
@@ -407,11 +430,15 @@ impl Snapshot {
             let viewers = self.viewers(row.account_id, if is_deleted { &[] } else { &members });
             if !is_deleted {
                 self.inbox_by_identifier.insert(row.identifier.clone(), row.id);
+                if let Some(address) = settings.webhook_address() {
+                    self.inboxes_by_address.entry(pushed_to(settings.kind(), address)).or_default().push(row.id);
+                }
             }
             let inbox = Inbox {
                 hmac_token: open(vault, "inboxes.hmac_token", &row.hmac_token_sealed, &place)?,
                 secret: open(vault, "inboxes.secret", &row.secret_sealed, &place)?,
                 avatar_url: row.avatar_blob_id.and_then(|blob| avatars.get(&blob).cloned()).unwrap_or_default(),
+                templates: templates.remove(&row.id).unwrap_or_default(),
                 account,
                 settings,
                 members,
@@ -445,6 +472,10 @@ impl Snapshot {
     }
 }
 
+fn pushed_to(kind: &str, address: &str) -> String {
+    format!("{kind}/{}", address.trim().trim_start_matches('+'))
+}
+
 /// Of what everybody is told by mail and push who has not chosen.
 pub const CHOSEN_AT_FIRST: NotificationType = NotificationType::ConversationAssignment;
 
@@ -465,10 +496,8 @@ pub fn open_settings(vault: &Vault, row: &inbox::Model) -> Result<ChannelSetting
     let mut value = row.channel_settings.clone();
     // Which fields are sealed depends on the channel, and sealed fields are texts as well: so it can be read as it is.
     let sealed: ChannelSettings = serde_json::from_value(value.clone()).map_err(|error| invalid(error.to_string()))?;
-    if let Value::Object(object) = &mut value {
-        let opened = vault.open_fields(CHANNEL_SETTINGS, sealed.secret_fields(), object);
-        opened.map_err(|source| CatalogError::Secret { place: format!("inbox {}", row.id), source })?;
-    }
+    let opened = vault.open_fields(CHANNEL_SETTINGS, sealed.secret_fields(), &mut value);
+    opened.map_err(|source| CatalogError::Secret { place: format!("inbox {}", row.id), source })?;
     serde_json::from_value(value).map_err(|error| invalid(error.to_string()))
 }
 

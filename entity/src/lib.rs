@@ -39,6 +39,7 @@ pub mod macros;
 pub mod mail;
 pub mod mention;
 pub mod message;
+pub mod message_template;
 pub mod note;
 pub mod notification;
 pub mod notification_setting;
@@ -53,6 +54,7 @@ pub mod second_factor;
 pub mod session;
 pub mod team;
 pub mod team_member;
+pub mod unregistration;
 pub mod user;
 pub mod webhook;
 
