@@ -288,7 +288,8 @@ mod tests {
         let config = json!({ "api_key": "old", "app_secret": "hush", "phone_number_id": "11", "business_account_id": "22" });
         let before = ChannelSettings::parse(json!({ "type": "whatsapp", "provider_config": config })).unwrap();
         let change = |update: Value| updated(&before, json!({ "provider_config": update }).as_object().unwrap(), "***");
-        let ChannelSettings::Whatsapp(after) = change(json!({ "api_key": "***", "app_secret": null, "phone_number_id": "33", "x": 1 })).unwrap()
+        let ChannelSettings::Whatsapp(after) =
+            change(json!({ "api_key": "***", "app_secret": null, "phone_number_id": "33", "x": 1 })).unwrap()
         else {
             unreachable!()
         };

@@ -12,11 +12,12 @@ use crate::files::Files;
 use crate::message::{Assignee, TeamCard, UserCard};
 use crate::secret::{CannotOpen, Secret, Vault};
 use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
 use entity::account_user::{Availability, Role};
 use entity::notification::NotificationType;
 use entity::{
-    access_token, account, account_user, assignment_policy, blob, conversation, inbox, inbox_member, message_template, notification_setting, team,
-    team_member, user, webhook,
+    access_token, account, account_user, assignment_policy, blob, conversation, inbox, inbox_member, message_template,
+    notification_setting, team, team_member, user, webhook,
 };
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::Value;
@@ -162,8 +163,10 @@ pub struct Inbox {
     pub viewers: Vec<i64>,
     /// Empty when there is no picture.
     pub avatar_url: String,
-    /// The templates that the provider approved, as it tells of them; null where there are none yet.
+    /// The templates that the provider approved, as it tells of them; null where they were never fetched.
     pub templates: Value,
+    /// When they became these.
+    pub templates_since: Option<DateTime<Utc>>,
 }
 
 impl Inbox {
@@ -180,11 +183,6 @@ impl Inbox {
     /// The inbox's own webhook, where it has one.
     pub fn webhook_url(&self) -> Option<&str> {
         self.settings.events_url().filter(|_| !self.is_deleted())
-    }
-
-    /// Where its provider is to push, below the daemon's public address; none where no provider pushes.
-    pub fn callback_path(&self) -> Option<String> {
-        Some(format!("/webhooks/{}/{}", self.settings.kind(), self.settings.webhook_address()?))
     }
 }
 
@@ -420,7 +418,8 @@ impl Snapshot {
             members.entry(member.inbox_id).or_default().push(member.user_id);
         }
         let templates = message_template::Entity::find().all(&db.read).await?;
-        let mut templates: HashMap<i64, Value> = templates.into_iter().map(|row| (row.inbox_id, row.templates)).collect();
+        let mut templates: HashMap<i64, _> =
+            templates.into_iter().map(|row| (row.inbox_id, (row.templates, row.synchronized_at))).collect();
         for row in rows {
             let Some(account) = self.accounts.get(&row.account_id).cloned() else { continue };
             let place = format!("inbox {}", row.id);
@@ -434,11 +433,13 @@ impl Snapshot {
                     self.inboxes_by_address.entry(pushed_to(settings.kind(), address)).or_default().push(row.id);
                 }
             }
+            let (templates, templates_since) = templates.remove(&row.id).unzip();
             let inbox = Inbox {
                 hmac_token: open(vault, "inboxes.hmac_token", &row.hmac_token_sealed, &place)?,
                 secret: open(vault, "inboxes.secret", &row.secret_sealed, &place)?,
                 avatar_url: row.avatar_blob_id.and_then(|blob| avatars.get(&blob).cloned()).unwrap_or_default(),
-                templates: templates.remove(&row.id).unwrap_or_default(),
+                templates: templates.unwrap_or_default(),
+                templates_since,
                 account,
                 settings,
                 members,
@@ -492,13 +493,20 @@ pub const CHANNEL_SETTINGS: &str = "inboxes.channel_settings";
 /// # Errors
 /// If they cannot be opened, or are not of this version.
 pub fn open_settings(vault: &Vault, row: &inbox::Model) -> Result<ChannelSettings, CatalogError> {
-    let invalid = |error: String| CatalogError::Settings(row.id, error);
-    let mut value = row.channel_settings.clone();
+    open_channel(vault, row.id, row.channel_settings.clone())
+}
+
+/// As [`open_settings`], of settings that are kept elsewhere.
+///
+/// # Errors
+/// As [`open_settings`].
+pub fn open_channel(vault: &Vault, inbox_id: i64, mut settings: Value) -> Result<ChannelSettings, CatalogError> {
+    let invalid = |error: String| CatalogError::Settings(inbox_id, error);
     // Which fields are sealed depends on the channel, and sealed fields are texts as well: so it can be read as it is.
-    let sealed: ChannelSettings = serde_json::from_value(value.clone()).map_err(|error| invalid(error.to_string()))?;
-    let opened = vault.open_fields(CHANNEL_SETTINGS, sealed.secret_fields(), &mut value);
-    opened.map_err(|source| CatalogError::Secret { place: format!("inbox {}", row.id), source })?;
-    serde_json::from_value(value).map_err(|error| invalid(error.to_string()))
+    let sealed: ChannelSettings = serde_json::from_value(settings.clone()).map_err(|error| invalid(error.to_string()))?;
+    let opened = vault.open_fields(CHANNEL_SETTINGS, sealed.secret_fields(), &mut settings);
+    opened.map_err(|source| CatalogError::Secret { place: format!("inbox {inbox_id}"), source })?;
+    serde_json::from_value(settings).map_err(|error| invalid(error.to_string()))
 }
 
 fn open(vault: &Vault, context: &str, sealed: &str, place: &str) -> Result<Secret, CatalogError> {

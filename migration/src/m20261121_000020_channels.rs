@@ -15,7 +15,8 @@ impl MigrationName for Migration {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let templates = table("message_templates", [given_pk("inbox_id")]).col(json_binary("templates")).col(time("synchronized_at")).take();
+        let templates =
+            table("message_templates", [given_pk("inbox_id")]).col(json_binary("templates")).col(time("synchronized_at")).take();
         manager.create_table(templates).await?;
         let unregistrations = table("unregistrations", [big_pk_auto("id")])
             .col(big_integer("inbox_id"))

@@ -273,12 +273,16 @@ fn inbox_entries_are_read_and_their_errors_have_a_line() {
     ] {
         assert_eq!(error(line, &[]), expected, "{line}");
     }
-    let whatsapp = |config: &str| format!("[[inbox]]\nname = 'x'\n[inbox.channel]\ntype = 'whatsapp'\n[inbox.channel.provider_config]\n{config}");
+    let whatsapp =
+        |config: &str| format!("[[inbox]]\nname = 'x'\n[inbox.channel]\ntype = 'whatsapp'\n[inbox.channel.provider_config]\n{config}");
     let config = "api_key = 'k'\nphone_number_id = '11'\nbusiness_account_id = '22'\n";
     let entry = layered(&whatsapp(config), &[]).unwrap().inboxes.remove(0).channel;
     assert_eq!((entry.kind(), entry.unique_key().as_deref(), entry.webhook_address()), ("whatsapp", Some("whatsapp:11"), Some("11")));
     for (config, expected) in [
-        (format!("{config}app_secert = 'x'"), "k.toml:9: inbox.channel.provider_config.app_secert: is not a known field, the nearest is app_secret"),
+        (
+            format!("{config}app_secert = 'x'"),
+            "k.toml:9: inbox.channel.provider_config.app_secert: is not a known field, the nearest is app_secret",
+        ),
         (format!("{config}app_secret = 4711"), "k.toml:9: inbox.channel.provider_config.app_secret: expected a string, found an integer"),
         (
             config.replace("'11'", "'no digits'"),
