@@ -43,6 +43,7 @@ pub mod mail;
 pub mod mention;
 pub mod message;
 pub mod message_part;
+pub mod message_template;
 pub mod note;
 pub mod notification;
 pub mod notification_setting;
@@ -57,6 +58,7 @@ pub mod second_factor;
 pub mod session;
 pub mod team;
 pub mod team_member;
+pub mod unregistration;
 pub mod user;
 pub mod webhook;
 

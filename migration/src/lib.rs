@@ -16,6 +16,7 @@ mod m20261121_000013_announcements;
 mod m20261121_000014_assignment_policies;
 mod m20261121_000015_orders;
 mod m20261121_000016_providers;
+mod m20261121_000020_channels;
 
 /// All migrations in order.
 pub struct Migrator;
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000009_mail_threads::Migration),
             Box::new(m20261121_000010_outbox::Migration),
             Box::new(m20261121_000016_providers::Migration),
+            Box::new(m20261121_000020_channels::Migration),
         ]
     }
 }

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod fakes;
 mod harness;
 mod mail_servers;
 
@@ -22,6 +23,7 @@ mod audit;
 mod bad_bodies;
 mod bad_input;
 mod canned_responses;
+mod channel_settings;
 mod client_api;
 mod closing;
 mod contact_import;

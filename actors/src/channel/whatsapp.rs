@@ -24,6 +24,8 @@ mod samples_tests;
 #[cfg(test)]
 mod talk_tests;
 
+pub use webhook::addressees;
+
 use super::request::{Webhook, WebhookRequest};
 use super::{Channel, ChannelError, Inlet, Media, Presence, Registration, SessionStatus, Templates, Tools};
 use crate::message::{Capabilities, FirstContact, Outbound, ProviderId, RemoteFile};
@@ -135,6 +137,17 @@ impl Settings {
     /// What no two inboxes may share: Meta's id of the number.
     pub fn unique_key(&self) -> &str {
         &self.provider_config.phone_number_id
+    }
+
+    /// What stands in the address of our webhook: the number, or Meta's id of it while the number is not known.
+    pub fn webhook_address(&self) -> &str {
+        if self.phone_number.is_empty() { &self.provider_config.phone_number_id } else { &self.phone_number }
+    }
+
+    /// Whether one of these ids is that of the number, or of its account.
+    pub fn is_addressed(&self, addressees: &[String]) -> bool {
+        let config = &self.provider_config;
+        addressees.iter().any(|id| *id == config.phone_number_id || *id == config.business_account_id)
     }
 }
 
