@@ -10,7 +10,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Condition, NormalizePath, from_fn};
 use actix_web::{App, HttpServer, web};
 use actors::catalog::Catalog;
-use actors::channel::{Providers, Tools};
+use actors::channel::Tools;
 use actors::db::Db;
 use actors::egress::Egress;
 use actors::event_log::Kept;
@@ -258,7 +258,7 @@ impl Daemon {
         let files = Files::new(file_store(settings)?, vault.clone(), &settings.public_url());
         let catalog = Catalog::load(db.clone(), vault.clone(), files.clone()).await?;
         let relay = settings.mail_relay().map(Arc::new);
-        let tools = Tools { public_url: settings.public_url(), relay, files, providers: Providers::default() };
+        let tools = Tools { public_url: settings.public_url(), relay, files, providers: settings.providers() };
         let handles = system::start(Parts {
             db,
             database_url: database_url(settings),

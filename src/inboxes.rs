@@ -4,7 +4,7 @@ use actors::catalog::{CHANNEL_SETTINGS, Inbox, open_settings};
 use actors::channel::ChannelSettings;
 use actors::event::{AccountCard, Fact, InboxCard, InboxView, changes};
 use actors::message::UserCard;
-use actors::secret::{Vault, random_token};
+use actors::secret::{Vault, field_mut, random_token};
 use actors::store::Announcement;
 use entity::inbox::{self, SenderNameType};
 use entity::inbox_member;
@@ -15,9 +15,7 @@ use std::collections::HashSet;
 /// The settings as they are stored: secrets sealed.
 pub fn sealed(vault: &Vault, settings: &ChannelSettings) -> Value {
     let mut value = serde_json::to_value(settings).unwrap_or_default();
-    if let Value::Object(object) = &mut value {
-        vault.seal_fields(CHANNEL_SETTINGS, settings.secret_fields(), object);
-    }
+    vault.seal_fields(CHANNEL_SETTINGS, settings.secret_fields(), &mut value);
     value
 }
 
@@ -29,31 +27,70 @@ pub fn sealed(vault: &Vault, settings: &ChannelSettings) -> Value {
 pub fn updated(before: &ChannelSettings, update: &Map<String, Value>, blank: &str) -> Result<ChannelSettings, String> {
     let mut value = serde_json::to_value(before).unwrap_or_default();
     if let Value::Object(fields) = &mut value {
-        let secrets = before.secret_fields();
-        let named = update.iter().filter(|(name, value)| {
-            let is_kept_secret = secrets.contains(&name.as_str()) && value.as_str() == Some(blank);
-            name.as_str() != "type" && fields.contains_key(name.as_str()) && !is_kept_secret
-        });
-        let named: Vec<(String, Value)> = named.map(|(name, value)| (name.clone(), value.clone())).collect();
-        for (name, value) in named {
-            let typed = fields.get(&name).map_or(value.clone(), |before| like(before, value));
-            fields.insert(name, typed);
-        }
+        let mut update = update.clone();
+        update.remove("type");
+        merge(fields, &update, "", &Secrets { fields: before.secret_fields(), blank });
     }
     ChannelSettings::parse(value.clone()).map_err(|words| wrong_field(before, &value).unwrap_or(words))
+}
+
+/// Which fields are secrets, and what stands for one that is to stay.
+struct Secrets<'a> {
+    fields: &'a [&'a str],
+    blank: &'a str,
+}
+
+impl Secrets<'_> {
+    fn is_kept(&self, name: &str, value: &Value) -> bool {
+        self.fields.contains(&name) && value.as_str() == Some(self.blank)
+    }
+
+    /// Whoever changes an object that holds secrets does not know all of it, so what is not named in it stays as well.
+    fn are_within(&self, name: &str) -> bool {
+        self.fields.iter().any(|field| field.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+    }
+}
+
+/// Puts what an update names into the fields below `path`.
+fn merge(fields: &mut Map<String, Value>, update: &Map<String, Value>, path: &str, secrets: &Secrets<'_>) {
+    for (name, value) in update {
+        let Some(before) = fields.get_mut(name) else { continue };
+        let name = below(path, name);
+        match (before, value) {
+            (Value::Object(before), Value::Object(value)) if secrets.are_within(&name) => merge(before, value, &name, secrets),
+            (_, value) if secrets.is_kept(&name, value) => {}
+            (before, value) => *before = like(before, value.clone()),
+        }
+    }
 }
 
 /// The first changed field that is wrong without the others, and what it may not be: not its value, which may be a secret.
 fn wrong_field(before: &ChannelSettings, after: &Value) -> Option<String> {
     let good = serde_json::to_value(before).ok()?;
-    let changed = after.as_object()?.iter().filter(|(name, value)| good.get(name.as_str()) != Some(*value));
-    changed.into_iter().find_map(|(name, value)| {
+    differing(&good, after, "").into_iter().find_map(|(name, value)| {
         let mut alone = good.clone();
-        alone.as_object_mut()?.insert(name.clone(), value.clone());
+        *field_mut(&mut alone, &name)? = value.clone();
         let words = serde_json::from_value::<ChannelSettings>(alone).err()?.to_string();
         let expected = words.rsplit_once("expected ").map_or("another value", |(_, expected)| expected);
+        let expected = if expected.starts_with("struct ") { "an object" } else { expected };
         Some(format!("{name}: expected {expected}"))
     })
+}
+
+/// The fields that differ, by name; those of objects with a dot.
+fn differing<'a>(good: &Value, after: &'a Value, path: &str) -> Vec<(String, &'a Value)> {
+    match (good, after) {
+        (Value::Object(good), Value::Object(after)) => {
+            let both = after.iter().filter_map(|(name, value)| Some((below(path, name), good.get(name)?, value)));
+            both.flat_map(|(name, good, value)| differing(good, value, &name)).collect()
+        }
+        (good, after) if good != after => vec![(path.to_owned(), after)],
+        _ => Vec::new(),
+    }
+}
+
+fn below(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 /// Texts of numbers and flags in the type that the field has.
@@ -79,6 +116,7 @@ pub fn new_row(vault: &Vault, account_id: i64, name: &str, settings: &ChannelSet
         name: ActiveValue::Set(name.to_owned()),
         channel: ActiveValue::Set(settings.kind().to_owned()),
         channel_settings: ActiveValue::Set(sealed(vault, settings)),
+        channel_key: ActiveValue::Set(settings.unique_key()),
         identifier: ActiveValue::Set(random_token()),
         hmac_token_sealed: ActiveValue::Set(vault.seal("inboxes.hmac_token", &random_token())),
         secret_sealed: ActiveValue::Set(vault.seal("inboxes.secret", &random_token())),
@@ -223,14 +261,6 @@ pub async fn add_members(db: &impl ConnectionTrait, inbox_id: i64, new: &[i64]) 
     Ok(())
 }
 
-/// Which address the inbox's own webhook has, to be checked before it is saved.
-pub fn webhook_url(settings: &ChannelSettings) -> Option<&str> {
-    match settings {
-        ChannelSettings::Api(settings) => settings.webhook_url.as_deref().filter(|url| !url.is_empty()),
-        ChannelSettings::Email(_) => None,
-    }
-}
-
 /// Whether an inbox is the file's, so that only the file may change it.
 pub fn is_managed_by_file(inbox: &Inbox) -> bool {
     inbox.row.managed_by_file.is_some()
@@ -251,5 +281,39 @@ mod tests {
         assert_eq!((after.imap_enabled, after.smtp_port, after.imap_port, after.email.as_str()), (true, 465, 143, "a@b.c"));
         let wrong = json!({ "imap_port": "many" });
         assert_eq!(updated(&before, wrong.as_object().unwrap(), "***").unwrap_err(), "imap_port: expected u16");
+    }
+
+    #[test]
+    fn an_object_with_secrets_is_merged_and_its_fields_are_named() {
+        let config = json!({ "api_key": "old", "app_secret": "hush", "phone_number_id": "11", "business_account_id": "22" });
+        let before = ChannelSettings::parse(json!({ "type": "whatsapp", "provider_config": config })).unwrap();
+        let change = |update: Value| updated(&before, json!({ "provider_config": update }).as_object().unwrap(), "***");
+        let ChannelSettings::Whatsapp(after) =
+            change(json!({ "api_key": "***", "app_secret": null, "phone_number_id": "33", "x": 1 })).unwrap()
+        else {
+            unreachable!()
+        };
+        let config = after.provider_config;
+        assert_eq!((config.api_key.expose(), config.app_secret.expose()), ("old", ""));
+        assert_eq!((config.phone_number_id.as_str(), config.business_account_id.as_str()), ("33", "22"));
+        let ChannelSettings::Whatsapp(before) = &before else { unreachable!() };
+        assert_eq!(config.webhook_verify_token, before.provider_config.webhook_verify_token, "Meta has it already");
+        for (update, words) in [
+            (json!({ "api_key": 7 }), "provider_config.api_key: expected a string"),
+            (json!({ "phone_number_id": ["1"] }), "provider_config.phone_number_id: expected a string"),
+            (json!({ "phone_number_id": "x" }), "provider_config.phone_number_id must be Meta's id of the number: digits"),
+            (json!("x"), "provider_config: expected an object"),
+            (Value::Null, "provider_config: expected an object"),
+        ] {
+            assert_eq!(change(update).unwrap_err(), words);
+        }
+    }
+
+    #[test]
+    fn what_is_free_in_an_object_is_replaced() {
+        let before = ChannelSettings::parse(json!({ "type": "api", "additional_attributes": { "a": 1, "b": 2 } })).unwrap();
+        let update = json!({ "additional_attributes": { "c": 3 } });
+        let ChannelSettings::Api(after) = updated(&before, update.as_object().unwrap(), "***").unwrap() else { unreachable!() };
+        assert_eq!(Value::Object(after.additional_attributes), json!({ "c": 3 }));
     }
 }

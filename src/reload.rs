@@ -3,9 +3,10 @@
 //! SIGHUP and a changed file lead here. An invalid file changes nothing: it is logged with line and key, and the metric
 //! `konversio_config_valid` turns 0.
 use crate::http::fields::email_address;
-use crate::inboxes::{announce, new_row, sealed, set_members, webhook_url};
+use crate::inboxes::{announce, new_row, sealed, set_members};
 use crate::settings::{InboxEntry, Settings};
 use crate::telemetry;
+use actors::channel::ChannelSettings;
 use actors::egress::Egress;
 use actors::event::AccountCard;
 use actors::secret::Vault;
@@ -91,7 +92,7 @@ pub async fn apply_inboxes(db: &DatabaseConnection, vault: &Vault, egress: &Egre
 /// is stored already was checked when it was, and is again whenever something is sent there.
 async fn check_webhooks(db: &DatabaseConnection, egress: &Egress, entries: &[InboxEntry]) -> anyhow::Result<()> {
     for entry in entries {
-        let Some(url) = webhook_url(&entry.channel) else { continue };
+        let Some(url) = entry.channel.events_url() else { continue };
         let stored = stored_inbox(db, entry).await?;
         if stored.is_some_and(|stored| stored.channel_settings.get("webhook_url").and_then(Value::as_str) == Some(url)) {
             continue;
@@ -126,6 +127,11 @@ async fn apply_entry(db: &impl ConnectionTrait, vault: &Vault, entry: &InboxEntr
     };
     if before.as_ref().is_none_or(|before| differs(vault, before, entry)) {
         row.channel_settings = ActiveValue::Set(sealed(vault, &entry.channel));
+        row.channel_key = ActiveValue::Set(entry.channel.unique_key());
+    }
+    if let Some(other) = inbox_with_key(db, &entry.channel, before.as_ref().map(|before| before.id)).await? {
+        let field = entry.channel.unique_field().unwrap_or_default();
+        anyhow::bail!("channel.{field}: inbox {} ({:?}) has it already; delete that one, or name another here", other.id, other.name);
     }
     row.name = ActiveValue::Set(entry.name.clone());
     row.enabled = ActiveValue::Set(entry.enabled);
@@ -142,14 +148,18 @@ async fn apply_entry(db: &impl ConnectionTrait, vault: &Vault, entry: &InboxEntr
     Ok(())
 }
 
+/// The living inbox beside one of its own row that has what no two may share.
+async fn inbox_with_key(db: &impl ConnectionTrait, channel: &ChannelSettings, own: Option<i64>) -> Result<Option<inbox::Model>, DbErr> {
+    let Some(key) = channel.unique_key() else { return Ok(None) };
+    let living = inbox::Entity::find().filter(inbox::Column::ChannelKey.eq(key)).filter(inbox::Column::DeletedAt.is_null());
+    living.filter(inbox::Column::Id.ne(own.unwrap_or_default())).one(db).await
+}
+
 /// Sealing gives another text each time, so what is compared are the opened settings.
 fn differs(vault: &Vault, stored: &inbox::Model, entry: &InboxEntry) -> bool {
     let mut value = stored.channel_settings.clone();
-    let opened = match &mut value {
-        Value::Object(object) => vault.open_fields(actors::catalog::CHANNEL_SETTINGS, entry.channel.secret_fields(), object).is_ok(),
-        _ => false,
-    };
-    !opened || serde_json::to_value(&entry.channel).ok() != Some(value)
+    let opened = vault.open_fields(actors::catalog::CHANNEL_SETTINGS, entry.channel.secret_fields(), &mut value);
+    opened.is_err() || serde_json::to_value(&entry.channel).ok() != Some(value)
 }
 
 async fn members(db: &impl ConnectionTrait, addresses: &[String]) -> anyhow::Result<Vec<i64>> {

@@ -9,6 +9,7 @@ use actors::catalog::User;
 use actors::conversation::rules::By;
 use actors::supervisor::Reconcile;
 use actors::system::Handles;
+use actors::unregistrations;
 use entity::access_token::OwnerType;
 use entity::{account, account_user, blob, inbox, inbox_member, team, team_member};
 use sea_orm::sea_query::{Expr, Query};
@@ -20,6 +21,11 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Que
 /// If the database fails; it is suspended then.
 pub async fn remove_account(handles: &Handles, id: i64) -> ApiResult<()> {
     let transaction = handles.db.write.begin().await?;
+    for inbox in
+        inbox::Entity::find().filter(inbox::Column::AccountId.eq(id)).filter(inbox::Column::DeletedAt.is_null()).all(&transaction).await?
+    {
+        unregistrations::note(&transaction, &inbox).await?;
+    }
     account::Entity::update_many()
         .col_expr(account::Column::Status, Expr::value(account::Status::Suspended))
         .filter(account::Column::Id.eq(id))
@@ -33,6 +39,7 @@ pub async fn remove_account(handles: &Handles, id: i64) -> ApiResult<()> {
     transaction.commit().await?;
     handles.catalog.reload().await?;
     ask(&handles.supervisor, Reconcile).await?;
+    handles.unregistrations.ring();
     let transaction = handles.db.write.begin().await?;
     let files: Vec<String> = blob::Entity::find()
         .select_only()
@@ -118,6 +125,10 @@ const OF_ACCOUNT: &[&str] = &[
     "DELETE FROM events WHERE account_id = {id}",
     "DELETE FROM announcements WHERE account_id = {id}",
     "DELETE FROM outgoing WHERE inbox_id IN (SELECT id FROM inboxes WHERE account_id = {id})",
+    "DELETE FROM downloads WHERE inbox_id IN (SELECT id FROM inboxes WHERE account_id = {id})",
+    "DELETE FROM message_parts WHERE inbox_id IN (SELECT id FROM inboxes WHERE account_id = {id})",
+    "DELETE FROM early_amendments WHERE inbox_id IN (SELECT id FROM inboxes WHERE account_id = {id})",
+    "DELETE FROM contact_aliases WHERE inbox_id IN (SELECT id FROM inboxes WHERE account_id = {id})",
     "DELETE FROM attachments WHERE account_id = {id}",
     "DELETE FROM messages WHERE account_id = {id}",
     "DELETE FROM drafts WHERE conversation_id IN (SELECT id FROM conversations WHERE account_id = {id})",
@@ -133,6 +144,7 @@ const OF_ACCOUNT: &[&str] = &[
     "DELETE FROM contacts WHERE account_id = {id}",
     "DELETE FROM cursors WHERE inbox_id IN (SELECT id FROM inboxes WHERE account_id = {id})",
     "DELETE FROM parked_messages WHERE inbox_id IN (SELECT id FROM inboxes WHERE account_id = {id})",
+    "DELETE FROM message_templates WHERE inbox_id IN (SELECT id FROM inboxes WHERE account_id = {id})",
     "DELETE FROM inbox_members WHERE inbox_id IN (SELECT id FROM inboxes WHERE account_id = {id})",
     "DELETE FROM inboxes WHERE account_id = {id}",
     "DELETE FROM assignment_policies WHERE account_id = {id}",

@@ -15,7 +15,7 @@ pub use file::SettingsError;
 pub use key::{KeyError, load_or_create_key};
 pub use sections::{Bootstrap, Events, Files, Log, LogFormat, Outbound, Server, SignUp, Webhooks};
 
-use actors::channel::MailRelay;
+use actors::channel::{MailRelay, Providers};
 use actors::secret::Secret;
 use file::{Document, Places};
 use sections::{Data, Mail};
@@ -44,6 +44,7 @@ pub struct Settings {
     /// `[files]`
     pub files: Files,
     mail: Mail,
+    providers: Providers,
     /// `[log]`
     pub log: Log,
     /// `[webhooks]`
@@ -156,6 +157,13 @@ impl Settings {
         })
     }
 
+    /// Where the providers are, without slashes at the ends.
+    pub fn providers(&self) -> Providers {
+        let address = |url: &str| url.trim_end_matches('/').to_owned();
+        let Providers { telegram_url, meta_url, meta_version } = &self.providers;
+        Providers { telegram_url: address(telegram_url), meta_url: address(meta_url), meta_version: meta_version.clone() }
+    }
+
     /// The settings that differ in `new` and need a restart to take effect.
     pub fn reloadable_difference(&self, new: &Settings) -> Vec<&'static str> {
         known::SETTINGS.iter().filter(|known| !known.reloads && (known.differs)(self, new)).map(|known| known.key).collect()
@@ -239,6 +247,7 @@ impl Default for Settings {
             outbound: Outbound::default(),
             files: Files::default(),
             mail: Mail::default(),
+            providers: Providers::default(),
             log: Log::default(),
             webhooks: Webhooks::default(),
             events: Events::default(),

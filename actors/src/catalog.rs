@@ -7,16 +7,18 @@ mod programs;
 pub use programs::{BOT_SECRET, Bot, PlatformApp, Programs};
 
 use crate::channel::ChannelSettings;
+use crate::conversation::rules::counts_by_contact;
 use crate::db::Db;
 use crate::files::Files;
 use crate::message::{Assignee, TeamCard, UserCard};
 use crate::secret::{CannotOpen, Secret, Vault};
 use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
 use entity::account_user::{Availability, Role};
 use entity::notification::NotificationType;
 use entity::{
-    access_token, account, account_user, assignment_policy, blob, conversation, inbox, inbox_member, notification_setting, team,
-    team_member, user, webhook,
+    access_token, account, account_user, assignment_policy, blob, conversation, inbox, inbox_member, message_template,
+    notification_setting, team, team_member, user, webhook,
 };
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::Value;
@@ -104,6 +106,7 @@ pub struct Snapshot {
     user_by_email: HashMap<String, i64>,
     inboxes: HashMap<i64, Arc<Inbox>>,
     inbox_by_identifier: HashMap<String, i64>,
+    inboxes_by_address: HashMap<String, Vec<i64>>,
     webhooks: HashMap<i64, Arc<Webhook>>,
     teams: HashMap<i64, Arc<Team>>,
     assignment_policies: HashMap<i64, Arc<assignment_policy::Model>>,
@@ -161,6 +164,10 @@ pub struct Inbox {
     pub viewers: Vec<i64>,
     /// Empty when there is no picture.
     pub avatar_url: String,
+    /// The templates that the provider approved, as it tells of them; null where they were never fetched.
+    pub templates: Value,
+    /// When they became these.
+    pub templates_since: Option<DateTime<Utc>>,
 }
 
 impl Inbox {
@@ -174,12 +181,14 @@ impl Inbox {
         self.viewers.binary_search(&user_id).is_ok()
     }
 
+    /// Whether the channel counts by when the contact wrote last in the inbox, not in a conversation.
+    pub fn counts_by_contact(&self) -> bool {
+        counts_by_contact(&self.settings.capabilities())
+    }
+
     /// The inbox's own webhook, where it has one.
     pub fn webhook_url(&self) -> Option<&str> {
-        match &self.settings {
-            ChannelSettings::Api(settings) if !self.is_deleted() => settings.webhook_url.as_deref().filter(|url| !url.is_empty()),
-            _ => None,
-        }
+        self.settings.events_url().filter(|_| !self.is_deleted())
     }
 }
 
@@ -256,6 +265,22 @@ impl Snapshot {
     /// The inbox of a public identifier; not a deleted one.
     pub fn inbox_by_identifier(&self, identifier: &str) -> Option<&Arc<Inbox>> {
         self.inboxes.get(self.inbox_by_identifier.get(identifier)?)
+    }
+
+    /// The inboxes to which a provider pushes at an address, not deleted ones. Telephone numbers come with their plus or without.
+    pub fn inboxes_at(&self, kind: &str, address: &str) -> Vec<Arc<Inbox>> {
+        let ids = self.inboxes_by_address.get(&pushed_to(kind, address)).into_iter().flatten();
+        ids.filter_map(|id| self.inboxes.get(id)).cloned().collect()
+    }
+
+    /// The inboxes that a webhook request names, not deleted ones; see [`addressees`](crate::channel::addressees).
+    pub fn inboxes_addressed(&self, kind: &str, addressees: &[String]) -> Vec<Arc<Inbox>> {
+        self.inboxes().filter(|inbox| inbox.settings.kind() == kind && inbox.settings.is_addressed(addressees)).cloned().collect()
+    }
+
+    /// The living inbox of a key that no two may share.
+    pub fn inbox_by_channel_key(&self, key: &str) -> Option<&Arc<Inbox>> {
+        self.inboxes().find(|inbox| inbox.row.channel_key.as_deref() == Some(key))
     }
 
     /// The inboxes of an account that are not deleted, by id.
@@ -398,6 +423,9 @@ impl Snapshot {
         for member in inbox_member::Entity::find().order_by_asc(inbox_member::Column::UserId).all(&db.read).await? {
             members.entry(member.inbox_id).or_default().push(member.user_id);
         }
+        let templates = message_template::Entity::find().all(&db.read).await?;
+        let mut templates: HashMap<i64, _> =
+            templates.into_iter().map(|row| (row.inbox_id, (row.templates, row.synchronized_at))).collect();
         for row in rows {
             let Some(account) = self.accounts.get(&row.account_id).cloned() else { continue };
             let place = format!("inbox {}", row.id);
@@ -407,11 +435,17 @@ impl Snapshot {
             let viewers = self.viewers(row.account_id, if is_deleted { &[] } else { &members });
             if !is_deleted {
                 self.inbox_by_identifier.insert(row.identifier.clone(), row.id);
+                if let Some(address) = settings.webhook_address() {
+                    self.inboxes_by_address.entry(pushed_to(settings.kind(), address)).or_default().push(row.id);
+                }
             }
+            let (templates, templates_since) = templates.remove(&row.id).unzip();
             let inbox = Inbox {
                 hmac_token: open(vault, "inboxes.hmac_token", &row.hmac_token_sealed, &place)?,
                 secret: open(vault, "inboxes.secret", &row.secret_sealed, &place)?,
                 avatar_url: row.avatar_blob_id.and_then(|blob| avatars.get(&blob).cloned()).unwrap_or_default(),
+                templates: templates.unwrap_or_default(),
+                templates_since,
                 account,
                 settings,
                 members,
@@ -445,6 +479,10 @@ impl Snapshot {
     }
 }
 
+fn pushed_to(kind: &str, address: &str) -> String {
+    format!("{kind}/{}", address.trim().trim_start_matches('+'))
+}
+
 /// Of what everybody is told by mail and push who has not chosen.
 pub const CHOSEN_AT_FIRST: NotificationType = NotificationType::ConversationAssignment;
 
@@ -461,15 +499,20 @@ pub const CHANNEL_SETTINGS: &str = "inboxes.channel_settings";
 /// # Errors
 /// If they cannot be opened, or are not of this version.
 pub fn open_settings(vault: &Vault, row: &inbox::Model) -> Result<ChannelSettings, CatalogError> {
-    let invalid = |error: String| CatalogError::Settings(row.id, error);
-    let mut value = row.channel_settings.clone();
+    open_channel(vault, row.id, row.channel_settings.clone())
+}
+
+/// As [`open_settings`], of settings that are kept elsewhere.
+///
+/// # Errors
+/// As [`open_settings`].
+pub fn open_channel(vault: &Vault, inbox_id: i64, mut settings: Value) -> Result<ChannelSettings, CatalogError> {
+    let invalid = |error: String| CatalogError::Settings(inbox_id, error);
     // Which fields are sealed depends on the channel, and sealed fields are texts as well: so it can be read as it is.
-    let sealed: ChannelSettings = serde_json::from_value(value.clone()).map_err(|error| invalid(error.to_string()))?;
-    if let Value::Object(object) = &mut value {
-        let opened = vault.open_fields(CHANNEL_SETTINGS, sealed.secret_fields(), object);
-        opened.map_err(|source| CatalogError::Secret { place: format!("inbox {}", row.id), source })?;
-    }
-    serde_json::from_value(value).map_err(|error| invalid(error.to_string()))
+    let sealed: ChannelSettings = serde_json::from_value(settings.clone()).map_err(|error| invalid(error.to_string()))?;
+    let opened = vault.open_fields(CHANNEL_SETTINGS, sealed.secret_fields(), &mut settings);
+    opened.map_err(|source| CatalogError::Secret { place: format!("inbox {inbox_id}"), source })?;
+    serde_json::from_value(settings).map_err(|error| invalid(error.to_string()))
 }
 
 fn open(vault: &Vault, context: &str, sealed: &str, place: &str) -> Result<Secret, CatalogError> {

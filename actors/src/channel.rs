@@ -9,9 +9,6 @@
 //! | `Temporary` | state `waiting`, a new session after a backoff | the message is tried again later; later ones of its conversation wait |
 //! | `NeedsAttention` | state `needs_attention`, no retry until the settings change | the message stays queued, the session ends |
 //! | `Rejected` | a bug: as temporary, logged as an error | the message fails, and the agent sees the reason |
-//!
-//! [`telegram`] and [`whatsapp`] speak to their providers already; [`ChannelSettings`] does not offer them yet, since what is beside
-//! messages (receipts, edits, reactions) has no place in the conversations so far.
 pub mod api;
 pub mod email;
 pub mod request;
@@ -170,6 +167,10 @@ pub enum SessionStatus {
     /// A message came in or went out. Told by the session task, not by channels: a connection that breaks after this has not
     /// failed for nothing.
     Useful,
+    /// The provider wants a person to look after the account, in its words: the session ends, what is to be sent waits.
+    NeedsAttention(String),
+    /// The provider has other templates now.
+    TemplatesChanged,
 }
 
 /// The way in for a session: what it received goes here. Implemented by the session task; a test may implement it itself.
@@ -195,7 +196,7 @@ pub type Inlet = Arc<dyn Intake>;
 
 /// The typed settings of every channel, as they are stored and as the contract names them on the wire.
 ///
-/// A new channel is one variant here, one arm in each `match` below, and its file.
+/// A new channel is one variant here, one arm in each `match` below, and its file. What HTTP shows of it is in `render.rs`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[allow(clippy::large_enum_variant, reason = "there is one per inbox, behind an Arc")]
@@ -204,10 +205,22 @@ pub enum ChannelSettings {
     Api(api::Settings),
     /// IMAP in, SMTP out.
     Email(email::Settings),
+    /// A bot of Telegram.
+    Telegram(telegram::Settings),
+    /// WhatsApp, by Meta's Cloud API.
+    Whatsapp(whatsapp::Settings),
 }
 
 impl ChannelSettings {
-    /// Reads settings of the channel type `kind` from their JSON form.
+    /// The tags of all variants.
+    pub const KINDS: &[&str] = &["api", "email", "telegram", "whatsapp"];
+
+    /// Settings of the channel type `kind` in which nothing is filled in yet; none if there is no such type.
+    pub fn blank(kind: &str) -> Option<Self> {
+        serde_json::from_value(serde_json::json!({ "type": kind })).ok()
+    }
+
+    /// Reads settings from their JSON form.
     ///
     /// # Errors
     /// Says which field is wrong, or which channel types there are.
@@ -216,6 +229,8 @@ impl ChannelSettings {
         match &settings {
             ChannelSettings::Api(settings) => settings.validate()?,
             ChannelSettings::Email(settings) => settings.validate()?,
+            ChannelSettings::Telegram(settings) => settings.validate()?,
+            ChannelSettings::Whatsapp(settings) => settings.validate()?,
         }
         Ok(settings)
     }
@@ -225,6 +240,8 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => "api",
             ChannelSettings::Email(_) => "email",
+            ChannelSettings::Telegram(_) => "telegram",
+            ChannelSettings::Whatsapp(_) => "whatsapp",
         }
     }
 
@@ -233,14 +250,86 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => "Channel::Api",
             ChannelSettings::Email(_) => "Channel::Email",
+            ChannelSettings::Telegram(_) => "Channel::Telegram",
+            ChannelSettings::Whatsapp(_) => "Channel::Whatsapp",
         }
     }
 
-    /// Which fields are sealed at rest, blanked on the wire, and kept when an update sends the blank.
+    /// Who has the messages at the other end.
+    pub fn provider(&self) -> &'static str {
+        match self {
+            ChannelSettings::Api(_) => "The customer's system",
+            ChannelSettings::Email(_) => "The mail server",
+            ChannelSettings::Telegram(_) => "Telegram",
+            ChannelSettings::Whatsapp(_) => "Meta",
+        }
+    }
+
+    /// Which fields are sealed at rest, blanked on the wire, and kept when an update sends the blank; a dot leads into an object.
     pub fn secret_fields(&self) -> &'static [&'static str] {
         match self {
             ChannelSettings::Api(_) => api::SECRET_FIELDS,
             ChannelSettings::Email(_) => email::SECRET_FIELDS,
+            ChannelSettings::Telegram(_) => telegram::SECRET_FIELDS,
+            ChannelSettings::Whatsapp(_) => whatsapp::SECRET_FIELDS,
+        }
+    }
+
+    /// What no two inboxes of the installation may share; none where they may share everything.
+    pub fn unique_key(&self) -> Option<String> {
+        match self {
+            ChannelSettings::Api(_) | ChannelSettings::Email(_) => None,
+            ChannelSettings::Telegram(settings) => Some(settings.unique_key()),
+            ChannelSettings::Whatsapp(settings) => Some(format!("whatsapp:{}", settings.unique_key())),
+        }
+    }
+
+    /// The field that [`Self::unique_key`] comes from.
+    pub fn unique_field(&self) -> Option<&'static str> {
+        match self {
+            ChannelSettings::Api(_) | ChannelSettings::Email(_) => None,
+            ChannelSettings::Telegram(_) => Some("bot_token"),
+            ChannelSettings::Whatsapp(_) => Some("provider_config.phone_number_id"),
+        }
+    }
+
+    /// The address of the inbox in `/webhooks/{kind}/{address}`; none where no provider pushes.
+    pub fn webhook_address(&self) -> Option<&str> {
+        match self {
+            ChannelSettings::Api(_) | ChannelSettings::Email(_) => None,
+            ChannelSettings::Telegram(settings) => Some(settings.bot_token.expose()),
+            ChannelSettings::Whatsapp(settings) => Some(settings.webhook_address()),
+        }
+    }
+
+    /// Whether a webhook request of this kind is for this inbox, by what stands in it and not by where it came in; see [`addressees`].
+    pub fn is_addressed(&self, addressees: &[String]) -> bool {
+        match self {
+            ChannelSettings::Api(_) | ChannelSettings::Email(_) | ChannelSettings::Telegram(_) => false,
+            ChannelSettings::Whatsapp(settings) => settings.is_addressed(addressees),
+        }
+    }
+
+    /// Where the inbox wants its own events posted; none where it does not.
+    pub fn events_url(&self) -> Option<&str> {
+        match self {
+            ChannelSettings::Api(settings) => settings.webhook_url.as_deref().filter(|url| !url.is_empty()),
+            ChannelSettings::Email(_) | ChannelSettings::Telegram(_) | ChannelSettings::Whatsapp(_) => None,
+        }
+    }
+
+    /// Takes over what [`Registration::check`] told; what an administrator has `given` himself stays.
+    pub fn learn(&mut self, told: &Map<String, Value>, given: &Map<String, Value>) {
+        let text = |fields: &Map<String, Value>, name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        match self {
+            ChannelSettings::Api(_) | ChannelSettings::Email(_) => {}
+            ChannelSettings::Telegram(settings) => settings.bot_name = text(told, "bot_name"),
+            ChannelSettings::Whatsapp(settings) => {
+                let number = text(told, "phone_number");
+                if text(given, "phone_number").is_empty() && !number.is_empty() {
+                    settings.phone_number = number;
+                }
+            }
         }
     }
 
@@ -249,6 +338,8 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => api::capabilities(),
             ChannelSettings::Email(_) => email::capabilities(),
+            ChannelSettings::Telegram(_) => telegram::capabilities(),
+            ChannelSettings::Whatsapp(_) => whatsapp::capabilities(),
         }
     }
 
@@ -257,7 +348,18 @@ impl ChannelSettings {
         match self {
             ChannelSettings::Api(_) => Arc::new(api::ApiChannel),
             ChannelSettings::Email(settings) => Arc::new(email::EmailChannel::new(settings.clone(), tools.clone())),
+            ChannelSettings::Telegram(settings) => Arc::new(telegram::TelegramChannel::new(settings.clone(), tools)),
+            ChannelSettings::Whatsapp(settings) => Arc::new(whatsapp::WhatsappChannel::new(settings.clone(), tools)),
         }
+    }
+}
+
+/// Whom a webhook request names, where a provider has one address for several inboxes: Meta has one for all numbers of an app.
+/// Empty where the address alone says it. Pure.
+pub fn addressees(kind: &str, request: &WebhookRequest) -> Vec<String> {
+    match kind {
+        "whatsapp" => whatsapp::addressees(request),
+        _ => Vec::new(),
     }
 }
 

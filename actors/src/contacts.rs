@@ -4,6 +4,7 @@
 //! create the same person at once meet at the unique indexes: the slower one asks again and finds it. Whoever changes a contact
 //! waits for its turn ([`turns`]) and reads the row then, so that of two changes at once neither undoes the other.
 mod departure;
+mod identities;
 mod turns;
 
 pub use departure::Author;
@@ -406,6 +407,7 @@ fn record(
         posts: Vec::new(),
         mails: Vec::new(),
         outgoing: Vec::new(),
+        fetched: Vec::new(),
         last_message: None,
         can_reply: true,
         claim: wanted.claim.map(|id| (id, Made::Contact)),
@@ -420,6 +422,8 @@ fn key(inbox: &Inbox, source_id: &str) -> Key {
 fn generated_source_id(inbox: &Inbox, profile: &Profile) -> String {
     match inbox.settings.kind() {
         "email" => profile.email.clone(),
+        // WhatsApp writes numbers without their plus.
+        "whatsapp" => profile.phone_number.as_ref().map(|number| number.trim_start_matches('+').to_owned()),
         _ => None,
     }
     .unwrap_or_else(|| uuid::Uuid::new_v4().to_string())

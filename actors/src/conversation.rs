@@ -5,13 +5,17 @@
 //! message on its way then reads nothing. After any error the outcome is unknown, so it loads again before the next command.
 mod act;
 mod command;
+mod deliver;
 mod load;
 mod outcome;
 pub mod rules;
 mod seen;
 
-pub use command::{Act, Command, ContactChanged, ConversationError, Draft, Forget, Idle, Incoming, Open, Outcome, Say, Step, Target};
-pub use outcome::sent_with;
+pub use command::{
+    Act, Command, ContactChanged, ConversationError, Draft, Forget, Idle, Incoming, Open, Outcome, Say, Step, Target, Thing,
+};
+pub use load::last_heard;
+pub use outcome::{PENDING_ATTACHMENTS, SKIPPED_ATTACHMENTS, sent_with};
 
 use crate::catalog::{Catalog, Inbox};
 use crate::db::Db;
@@ -19,7 +23,7 @@ use crate::event::{AccountCard, Event, Fact, MessageView};
 use crate::hub::Hub;
 use crate::message::{Delivery, Key, Sender};
 use crate::persistence::{Announce, PersistenceActor};
-use crate::store::{Announcement, Made, NewMessage, Record, Recorded, Row, StoreError};
+use crate::store::{Announcement, ChangedMessage, Made, NewMessage, Record, Recorded, Row, StoreError};
 use crate::wake::Wakes;
 use crate::webhooks::destinations;
 use actix::prelude::*;
@@ -151,7 +155,10 @@ impl Work {
 
     async fn answer(&mut self, command: Command) -> Result<Recorded, ConversationError> {
         let inbox = self.surroundings.catalog.now().inbox(self.key.inbox_id).cloned().ok_or(ConversationError::NotFound)?;
-        self.state.load(&self.surroundings.db, &self.key).await?;
+        if !self.state.load(&self.surroundings.db, &self.key).await? {
+            return Err(ConversationError::Renamed);
+        }
+        self.state.hear(&self.surroundings.db, &inbox).await?;
         match command {
             Command::Deliver(incoming) => self.deliver(inbox, *incoming).await,
             Command::Say(say) => self.act(inbox, act::say(*say, Made::Message)).await,
@@ -167,67 +174,6 @@ impl Work {
                 self.typing(inbox, conversation_id, who, is_typing, is_private).await
             }
         }
-    }
-
-    async fn deliver(&mut self, inbox: Arc<Inbox>, incoming: Incoming) -> Result<Recorded, ConversationError> {
-        let now = entity::now();
-        let person = match &self.state.person {
-            Some(person) => person.kept(),
-            None => load::new_person(&self.surroundings.db, &inbox.row, &self.key, &incoming.profile, now).await?,
-        };
-        let known = self.target(&inbox, incoming.target).await?;
-        let contact = rules_contact(&person.0, now);
-        let is_new = known.is_none();
-        // An app opens a conversation before it posts the first message.
-        let is_first = known.as_ref().is_none_or(Known::is_silent);
-        // What a channel brings was said already, and must not be lost; a customer's system can be told to wait.
-        let is_asked = inbox.settings.capabilities().delivery == Delivery::Events;
-        if is_asked && known.as_ref().is_some_and(|known| known.is_flooded(now)) {
-            return Err(ConversationError::Refused(TOO_MANY.into()));
-        }
-        let (before, can_reply) = match &known {
-            Some(known) => (known.row.clone(), known.can_reply(&inbox, now)),
-            None => {
-                let mut opened = rules::open(&inbox.row, contact.after(), now);
-                opened.additional_attributes = Value::Object(incoming.conversation_attributes);
-                (Arc::new(opened), true)
-            }
-        };
-        let after = rules::after_incoming(&before, contact.after(), inbox.row.agent_bot_id.is_some(), now);
-        let sender = Sender::Contact(Arc::new(contact.after().clone()));
-        let message = message::Model {
-            content: incoming.content,
-            content_type: incoming.content_type,
-            source_id: incoming.provider_id,
-            sender_type: Some(entity::message::SenderType::Contact),
-            sender_id: Some(contact.after().id),
-            content_attributes: Value::Object(incoming.content_attributes),
-            ..rules::message_of_rule(&after, MessageType::Incoming, String::new(), now).message
-        };
-        let sizes: Vec<i64> = incoming.files.iter().map(|file| file.stored.byte_size).collect();
-        if let Some(words) = rules::refusal(&message, &sizes, &inbox.settings.capabilities(), can_reply) {
-            return Err(ConversationError::Refused(words));
-        }
-        let view = MessageView { message, attachments: Vec::new(), sender: Some(sender), echo_id: incoming.echo_id };
-        let mut messages = vec![NewMessage { view, files: incoming.files }];
-        let away = match rules::away(&inbox, incoming.is_automatic || contact.after().blocked, now) {
-            Some(words) => {
-                let spoken = self.state.spoken(&self.surroundings, before.id).await?;
-                Some(words.to_owned()).filter(|_| rules::is_told_away(spoken, &inbox.row.timezone, now))
-            }
-            None => None,
-        };
-        let greeting = rules::greeting(&inbox, incoming.is_automatic, is_first);
-        messages.extend(away.into_iter().chain(greeting).map(|words| template(&inbox, &after, words, now)));
-        let conversation = if is_new { Row::New(after) } else { Row::Changed { before, after } };
-        let record = Record {
-            contact,
-            messages,
-            can_reply: true,
-            claim: incoming.claim.map(|id| (id, Made::Message)),
-            ..self.record(&inbox, person, conversation, known.as_ref())
-        };
-        self.commit(record, Some(now)).await
     }
 
     async fn open(&mut self, inbox: Arc<Inbox>, open: Open) -> Result<Recorded, ConversationError> {
@@ -256,13 +202,13 @@ impl Work {
         opened.custom_attributes = Value::Object(open.custom_attributes);
         let mut messages = Vec::new();
         if let Some((sender, draft)) = open.first {
-            let can_reply = rules::can_reply(&inbox.settings, None, now);
+            let can_reply = rules::can_reply(&inbox.settings, self.state.heard(), now);
             let message = self.drafted(&inbox, &opened, &sender, draft, now, can_reply)?;
             opened = rules::after_outgoing(&opened, &message.view.message, now);
             messages.push(message);
         }
         let performer = open.by.user().cloned();
-        let can_reply = rules::can_reply(&inbox.settings, None, now);
+        let can_reply = rules::can_reply(&inbox.settings, self.state.heard(), now);
         let record = Record { messages, performer, claim, can_reply, ..self.record(&inbox, person, Row::New(opened), None) };
         self.commit(record, None).await
     }
@@ -282,15 +228,22 @@ impl Work {
         let leaves_by_events = inbox.settings.capabilities().delivery == Delivery::Events;
         record.performer = outcome.performer().cloned();
         let is_retry = matches!(outcome, Outcome::Retry(_));
-        let (mut after, outgoing) = outcome::settled(&before.message, outcome, now)?;
+        let capabilities = inbox.settings.capabilities();
+        let outcome::Settled { mut after, outgoing, file, fetched } =
+            outcome::settled(&before.message, outcome, known.row.contact_id, &capabilities, now)?;
         if is_retry && leaves_by_events {
             after.status = MessageStatus::Sent;
             record.retold.push(MessageView { message: after.clone(), ..before.clone() });
         } else {
             record.outgoing.extend(outgoing);
         }
-        if after != before.message {
-            record.changed_messages.push((before, after));
+        record.fetched.extend(fetched);
+        let changes_nothing = after == before.message && file.is_none() && record.outgoing.is_empty() && record.fetched.is_empty();
+        if changes_nothing && record.retold.is_empty() {
+            return Ok(record.unchanged());
+        }
+        if after != before.message || file.is_some() {
+            record.changed_messages.push(ChangedMessage { before, after, files: file.into_iter().collect() });
         }
         self.commit(record, None).await
     }
@@ -365,6 +318,7 @@ impl Work {
             posts: Vec::new(),
             mails: Vec::new(),
             outgoing: Vec::new(),
+            fetched: Vec::new(),
             last_message: known.and_then(|known| known.last_message.clone()),
             can_reply: true,
             claim: None,
@@ -398,21 +352,11 @@ impl Work {
     }
 }
 
-/// The contact after having written.
-fn rules_contact(contact: &Row<entity::contact::Model>, now: DateTime<Utc>) -> Row<entity::contact::Model> {
-    let active = |contact: &entity::contact::Model| entity::contact::Model { last_activity_at: Some(now), ..contact.clone() };
-    match contact {
-        Row::Kept(before) => Row::Changed { before: before.clone(), after: active(before) },
-        Row::New(contact) => Row::New(active(contact)),
-        Row::Changed { before, after } => Row::Changed { before: before.clone(), after: active(after) },
-    }
-}
-
 /// What a rule writes to the contact.
 fn template(inbox: &Inbox, conversation: &conversation::Model, words: String, now: DateTime<Utc>) -> NewMessage {
     let mut view = rules::message_of_rule(conversation, MessageType::Template, words, now);
     view.message.status = rules::first_status(&view.message, &inbox.settings.capabilities());
-    NewMessage { view, files: Vec::new() }
+    NewMessage::bare(view)
 }
 
 fn user_card(sender: &Sender) -> Option<crate::message::UserCard> {

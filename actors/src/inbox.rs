@@ -1,13 +1,23 @@
 //! Owns a channel and its session: starts it, knows how it is doing, and decides what happens when it ends.
+mod fetch;
+mod push;
+mod show;
+
+pub use push::Push;
+pub use show::{Show, What};
+
 use crate::backoff;
-use crate::catalog::Inbox;
+use crate::catalog::{Catalog, Inbox};
 use crate::channel::{Channel, ChannelError, SessionStatus, Tools};
+use crate::contacts::{Contacts, Turns};
 use crate::conversations::Conversations;
 use crate::db::Db;
-use crate::session::{Session, Unsettled};
+use crate::session::{Pictures, Session, Throttle, Unsettled};
 use crate::wake::Wakes;
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
+use fetch::Fetching;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -19,6 +29,8 @@ use tokio_util::task::TaskTracker;
 const GRACE: Duration = Duration::from_secs(6);
 /// A session that was connected for so long has not failed, even if nothing came and nothing went.
 const LASTING: Duration = Duration::from_secs(60);
+/// How often templates are fetched of which nobody told that they changed.
+const TEMPLATES_AGAIN: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// How an inbox is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +77,37 @@ pub struct Connection {
     pub last_error_at: Option<DateTime<Utc>>,
 }
 
+/// Which inboxes need a person, for whoever shows them.
+#[derive(Clone, Default)]
+pub struct Troubled(Arc<Mutex<HashSet<i64>>>);
+
+impl Troubled {
+    /// Whether this one does.
+    pub fn has(&self, inbox_id: i64) -> bool {
+        self.lock().contains(&inbox_id)
+    }
+
+    fn note(&self, inbox_id: i64, needs_attention: bool) {
+        match needs_attention {
+            true => self.lock().insert(inbox_id),
+            false => self.lock().remove(&inbox_id),
+        };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<i64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// What every inbox actor works with.
 #[derive(Clone)]
 pub struct Surroundings {
     /// For the session.
     pub db: Db,
+    /// Renewed when templates have changed.
+    pub catalog: Catalog,
+    /// Hears which inboxes need a person.
+    pub troubled: Troubled,
     /// For the channel.
     pub tools: Tools,
     /// Where messages go.
@@ -78,6 +116,12 @@ pub struct Surroundings {
     pub wakes: Wakes,
     /// What became of messages, until it is stored.
     pub unsettled: Unsettled,
+    /// Contacts that are renamed, merged, pictured.
+    pub contacts: Contacts,
+    /// One introduction of a person at a time.
+    pub introductions: Turns,
+    /// Whose picture was asked for.
+    pub pictures: Pictures,
     /// Where sessions run.
     pub pool: Handle,
 }
@@ -124,8 +168,12 @@ pub struct InboxActor {
     surroundings: Surroundings,
     connection: Connection,
     lifeline: Lifeline,
+    throttle: Throttle,
     /// The session, or the pause before the next one.
     running: Option<CancellationToken>,
+    /// What runs is ending, and nothing begins after it: a person is to help first.
+    rests: bool,
+    templates: Fetching,
 }
 
 /// The inbox's row, settings or members are these now. The session is restarted only if the channel's settings differ.
@@ -152,6 +200,7 @@ pub struct Look;
 #[rtype(result = "()")]
 struct Report {
     session: u64,
+    channel: Arc<dyn Channel>,
     status: SessionStatus,
 }
 
@@ -161,7 +210,7 @@ impl InboxActor {
         let connection =
             Connection { state: State::Connecting, since: entity::now(), session: 0, failures: 0, last_error: None, last_error_at: None };
         let channel = inbox.settings.build(&surroundings.tools);
-        InboxActor { inbox, channel, surroundings, connection, lifeline, running: None }
+        InboxActor { inbox, channel, surroundings, connection, lifeline, throttle: Throttle::default(), running: None, rests: false, templates: Fetching::No }
     }
 
     fn start_session(&mut self, ctx: &mut Context<Self>) {
@@ -170,11 +219,15 @@ impl InboxActor {
         }
         self.connection.session += 1;
         self.turn(State::Connecting);
-        let number = self.connection.session;
-        let address = ctx.address();
-        let session = self.session(Arc::new(move |status| address.do_send(Report { session: number, status })));
-        tracing::info!(inbox.id = self.inbox.row.id, session = number, "session begins");
+        let session = self.session(self.reports(ctx));
+        tracing::info!(inbox.id = self.inbox.row.id, session = self.connection.session, "session begins");
         self.run(session.cancelled.clone(), session.run(), Self::session_ended, ctx);
+    }
+
+    /// Where a session of now tells of itself.
+    fn reports(&self, ctx: &Context<Self>) -> Arc<dyn Fn(SessionStatus) + Send + Sync> {
+        let (session, channel, address) = (self.connection.session, self.channel.clone(), ctx.address());
+        Arc::new(move |status| address.do_send(Report { session, channel: channel.clone(), status }))
     }
 
     /// A session of the channel, which tells of itself to `report`.
@@ -187,6 +240,10 @@ impl InboxActor {
             conversations: self.surroundings.conversations.clone(),
             wakes: self.surroundings.wakes.clone(),
             unsettled: self.surroundings.unsettled.clone(),
+            contacts: self.surroundings.contacts.clone(),
+            introductions: self.surroundings.introductions.clone(),
+            throttle: self.throttle.clone(),
+            pictures: self.surroundings.pictures.clone(),
             report,
             cancelled: self.lifeline.cancelled.child_token(),
         }
@@ -220,6 +277,9 @@ impl InboxActor {
                 false => Ok(()),
             });
             let was_cancelled = actor.running.take().is_some_and(|token| token.is_cancelled());
+            if std::mem::take(&mut actor.rests) && !actor.lifeline.cancelled.is_cancelled() {
+                return;
+            }
             // Begins afresh, or leaves.
             if was_cancelled { actor.start_session(ctx) } else { then(actor, ended, ctx) }
         }));
@@ -278,8 +338,19 @@ impl InboxActor {
         self.turn(State::NeedsAttention);
     }
 
+    /// The provider itself says that a person is needed: what runs ends, and what is to be sent waits.
+    fn rest(&mut self, reason: &str) {
+        self.note(&ChannelError::NeedsAttention(reason.to_owned()));
+        self.call_for_help(reason);
+        if let Some(running) = &self.running {
+            self.rests = true;
+            running.cancel();
+        }
+    }
+
     /// Begins afresh: with a new channel, and without the memory of failures.
     fn restart(&mut self, ctx: &mut Context<Self>) {
+        self.rests = false;
         self.connection.failures = 0;
         self.channel = self.inbox.settings.build(&self.surroundings.tools);
         match &self.running {
@@ -296,6 +367,7 @@ impl InboxActor {
         match status {
             SessionStatus::Connected => {
                 self.turn(State::Connected);
+                self.fetch_templates(ctx);
                 let session = self.connection.session;
                 ctx.run_later(LASTING, move |actor, _| {
                     if actor.connection.session == session && actor.connection.state == State::Connected {
@@ -304,10 +376,13 @@ impl InboxActor {
                 });
             }
             SessionStatus::Useful => self.connection.failures = 0,
+            SessionStatus::NeedsAttention(reason) => self.rest(&reason),
+            SessionStatus::TemplatesChanged => self.fetch_templates(ctx),
         }
     }
 
     fn turn(&mut self, state: State) {
+        self.surroundings.troubled.note(self.inbox.row.id, state == State::NeedsAttention);
         if self.connection.state != state {
             self.connection.state = state;
             self.connection.since = entity::now();
@@ -320,6 +395,15 @@ impl Actor for InboxActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.start_session(ctx);
+        ctx.run_interval(TEMPLATES_AGAIN, |actor, ctx| {
+            if actor.connection.state == State::Connected {
+                actor.fetch_templates(ctx);
+            }
+        });
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.surroundings.troubled.note(self.inbox.row.id, false);
     }
 }
 
@@ -364,9 +448,16 @@ impl Handler<Look> for InboxActor {
 impl Handler<Report> for InboxActor {
     type Result = ();
 
-    fn handle(&mut self, Report { session, status }: Report, ctx: &mut Self::Context) {
-        // What comes from a session that has ended says nothing about the next one.
-        if session == self.connection.session && matches!(self.connection.state, State::Connecting | State::Connected) {
+    fn handle(&mut self, Report { session, channel, status }: Report, ctx: &mut Self::Context) {
+        let is_heard = match status {
+            // What comes from a session that has ended says nothing about the next one.
+            SessionStatus::Connected | SessionStatus::Useful => {
+                session == self.connection.session && matches!(self.connection.state, State::Connecting | State::Connected)
+            }
+            // What the provider says holds until the settings change.
+            SessionStatus::NeedsAttention(_) | SessionStatus::TemplatesChanged => Arc::ptr_eq(&channel, &self.channel),
+        };
+        if is_heard {
             self.hears(status, ctx);
         }
     }

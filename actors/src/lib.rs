@@ -105,6 +105,8 @@ pub mod signature;
 pub mod store;
 pub mod supervisor;
 pub mod system;
+pub mod templates;
+pub mod unregistrations;
 pub mod wake;
 pub mod webhooks;
 pub mod wire;

@@ -102,7 +102,7 @@ pub enum ReceiptOf {
 }
 
 /// How far a message has come. It only ever rises; a failure counts from a state that is not delivered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Progress {
     /// The provider has it.
     Sent,
@@ -138,6 +138,19 @@ pub struct Reaction {
     pub emojis: Vec<String>,
     /// When, by the provider's clock.
     pub at: DateTime<Utc>,
+}
+
+/// What becomes of a message after it was said, as its provider tells. Kept as it is where it comes before the message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Amendment {
+    /// It came so far.
+    Receipt(Progress),
+    /// Its writer changed it at this time; the text from then on.
+    Edit(Option<String>, DateTime<Utc>),
+    /// Its writer took it back.
+    Deletion,
+    /// The contact has these emojis on it from this time on.
+    Reaction(Vec<String>, DateTime<Utc>),
 }
 
 /// Under which addresses a contact is known in an inbox.
@@ -341,28 +354,34 @@ pub struct Outbound {
     pub sent: SentParts,
 }
 
-/// The provider's ids of those parts of a message that it has already, where a channel sends a message in several parts.
+/// Those parts of a message that the provider has already, where a channel sends a message in several parts: of each the ids by
+/// which receipts, reactions and answers may name it later.
 ///
 /// A channel skips so many parts and adds each as it goes, whatever becomes of the next one; whoever called
 /// [`Channel::send`](crate::channel::Channel::send) reads them afterwards and hands them in again with the next attempt. Clones
 /// are the same list.
 #[derive(Clone, Debug, Default)]
-pub struct SentParts(Arc<Mutex<Vec<String>>>);
+pub struct SentParts(Arc<Mutex<Vec<Vec<String>>>>);
 
 impl SentParts {
     /// What an earlier attempt has sent.
-    pub fn new(ids: Vec<String>) -> Self {
-        SentParts(Arc::new(Mutex::new(ids)))
+    pub fn new(parts: Vec<Vec<String>>) -> Self {
+        SentParts(Arc::new(Mutex::new(parts)))
     }
 
-    /// All until now, in the order of the parts.
-    pub fn ids(&self) -> Vec<String> {
+    /// All until now, in their order.
+    pub fn all(&self) -> Vec<Vec<String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The provider has the next part.
-    pub fn add(&self, id: String) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// The provider has the next part: one message of the provider's, or several.
+    pub fn add(&self, ids: Vec<String>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(ids);
     }
 }
 
@@ -422,6 +441,8 @@ pub struct Capabilities {
     pub edits: bool,
     /// Whether a sent message can be taken back at the provider.
     pub deletions: bool,
+    /// Whether a person may be known under several addresses ([`Identity::aliases`]).
+    pub aliases: bool,
 }
 
 impl Capabilities {
@@ -435,6 +456,7 @@ impl Capabilities {
         first_contact: FirstContact::Free,
         edits: false,
         deletions: false,
+        aliases: false,
     };
 }
 

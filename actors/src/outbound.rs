@@ -1,12 +1,13 @@
 //! Loads a message with all that a connector needs to send it.
 use crate::catalog::Inbox;
+use crate::conversation::rules::TEMPLATE_PARAMS;
 use crate::conversation::sent_with;
 use crate::db::Db;
 use crate::files::Files;
-use crate::message::{Answered, Key, Outbound, OutboundAttachment, OutboundConversation, SentParts};
+use crate::message::{Answered, Outbound, OutboundAttachment, OutboundConversation, SentParts};
 use entity::inbox::SenderNameType;
 use entity::message::{MessageType, SenderType};
-use entity::{attachment, contact, contact_inbox, conversation, message};
+use entity::{attachment, contact, contact_inbox, conversation, message, outgoing};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Map, Value};
 
@@ -25,9 +26,9 @@ pub enum LoadError {
 ///
 /// # Errors
 /// See [`LoadError`].
-pub async fn load(db: &Db, files: &Files, inbox: &Inbox, message_id: i64) -> Result<Option<Outbound>, LoadError> {
+pub async fn load(db: &Db, files: &Files, inbox: &Inbox, waiting: &outgoing::Model) -> Result<Option<Outbound>, LoadError> {
     let db = &db.read;
-    let Some(row) = message::Entity::find_by_id(message_id).one(db).await? else { return Ok(None) };
+    let Some(row) = message::Entity::find_by_id(waiting.message_id).one(db).await? else { return Ok(None) };
     if row.content_attributes.get("deleted").is_some_and(|deleted| deleted == true) {
         return Ok(None);
     }
@@ -55,8 +56,8 @@ pub async fn load(db: &Db, files: &Files, inbox: &Inbox, message_id: i64) -> Res
         source_id: identity.source_id,
         contact_email: contact.email,
         contact_phone_number: contact.phone_number,
-        quotes: None,
-        template: None,
+        quotes: quotes(db, &row).await?,
+        template: row.additional_attributes.get(TEMPLATE_PARAMS).cloned(),
         contact_name: contact.name,
         conversation: OutboundConversation {
             id: conversation.id,
@@ -72,20 +73,51 @@ pub async fn load(db: &Db, files: &Files, inbox: &Inbox, message_id: i64) -> Res
         sender_name,
         automatic: row.message_type == MessageType::Template,
         created_at: row.created_at,
-        sent: SentParts::default(),
+        sent: SentParts::new(sent_parts(waiting)),
     };
     Ok(Some(message))
 }
 
-/// The key under whose actor a conversation lives.
+/// The provider's ids of the parts that it has already.
+pub fn sent_parts(waiting: &outgoing::Model) -> Vec<Vec<String>> {
+    serde_json::from_value(waiting.sent_parts.clone()).unwrap_or_default()
+}
+
+/// A message that the provider has, as it is to be there.
+#[derive(Clone, Debug)]
+pub struct Revision {
+    /// The contact's address in the inbox.
+    pub source_id: String,
+    /// The provider's id of the message.
+    pub provider_id: String,
+    /// The text from now on; of no meaning where it is to go.
+    pub content: String,
+}
+
+/// Loads it; none if the message is gone.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn key(db: &Db, conversation_id: i64) -> Result<Option<Key>, DbErr> {
-    let found = conversation::Entity::find_by_id(conversation_id).one(&db.read).await?;
-    let Some(conversation) = found else { return Ok(None) };
-    let identity = contact_inbox::Entity::find_by_id(conversation.contact_inbox_id).one(&db.read).await?;
-    Ok(identity.map(|identity| Key { inbox_id: identity.inbox_id, source_id: identity.source_id }))
+pub async fn revision(db: &Db, waiting: &outgoing::Model) -> Result<Option<Revision>, DbErr> {
+    let db = &db.read;
+    let Some(row) = message::Entity::find_by_id(waiting.message_id).one(db).await? else { return Ok(None) };
+    let Some(conversation) = conversation::Entity::find_by_id(row.conversation_id).one(db).await? else { return Ok(None) };
+    let Some(identity) = contact_inbox::Entity::find_by_id(conversation.contact_inbox_id).one(db).await? else { return Ok(None) };
+    let provider_id = row.source_id.unwrap_or_default();
+    Ok(Some(Revision { source_id: identity.source_id, provider_id, content: row.content.unwrap_or_default() }))
+}
+
+/// The provider's id of the message that an agent's answer quotes.
+async fn quotes(db: &impl sea_orm::ConnectionTrait, row: &message::Model) -> Result<Option<String>, DbErr> {
+    let attributes = sent_with(row);
+    let named = attributes.get("in_reply_to_external_id").and_then(Value::as_str).filter(|id| !id.is_empty());
+    if let Some(id) = named {
+        return Ok(Some(id.to_owned()));
+    }
+    let id = attributes.get("in_reply_to").and_then(|id| id.as_i64().or_else(|| id.as_str()?.parse().ok()));
+    let Some(id) = id else { return Ok(None) };
+    let quoted = message::Entity::find_by_id(id).filter(message::Column::ConversationId.eq(row.conversation_id)).one(db).await?;
+    Ok(quoted.and_then(|quoted| quoted.source_id))
 }
 
 /// What a message is signed with: agent and business, or the business alone.

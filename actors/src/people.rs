@@ -3,10 +3,11 @@ use crate::db::Db;
 use crate::message::{Key, Profile};
 use crate::secret::random_token;
 use crate::store::StoreError;
+use crate::wire::set;
 use chrono::{DateTime, Utc};
 use entity::{contact, contact_inbox};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 /// The contact of an account that has this identifier, or else this e-mail address, or else this phone number.
 pub async fn find_contact(db: &Db, account_id: i64, profile: &Profile) -> Result<Option<contact::Model>, StoreError> {
@@ -37,12 +38,51 @@ pub fn new_contact(account_id: i64, profile: &Profile, fallback_name: &str, now:
         blocked: false,
         avatar_blob_id: None,
         avatar_url: None,
-        additional_attributes: json!({}),
+        additional_attributes: Value::Object(profile.attributes.clone()),
         custom_attributes: json!({}),
         last_activity_at: None,
         created_at: now,
         updated_at: now,
     }
+}
+
+/// A contact who has written in an inbox, with what the message tells of it: gaps are filled, what the provider tells beside is kept
+/// as it is now, and whoever writes can be reached.
+pub fn heard_from(before: &contact::Model, inbox_id: i64, source_id: &str, profile: &Profile, now: DateTime<Utc>) -> contact::Model {
+    let mut after = reached(before, inbox_id, None, now);
+    let is_unnamed = before.name.trim().is_empty() || before.name == source_id;
+    if let Some(name) = profile.name.as_ref().filter(|name| is_unnamed && !name.trim().is_empty()) {
+        after.name = name.clone();
+    }
+    after.email = before.email.clone().or_else(|| profile.email.clone());
+    after.phone_number = before.phone_number.clone().or_else(|| profile.phone_number.clone());
+    after.identifier = before.identifier.clone();
+    for (name, value) in &profile.attributes {
+        set(&mut after.additional_attributes, name, value.clone());
+    }
+    after
+}
+
+/// Where a contact keeps why it cannot be reached, by inbox.
+const UNREACHABLE: &str = "unreachable";
+
+/// A contact who can be reached in an inbox, or cannot, for a reason.
+pub fn reached(before: &contact::Model, inbox_id: i64, reason: Option<&str>, now: DateTime<Utc>) -> contact::Model {
+    let known: Map<String, Value> = before.additional_attributes.get(UNREACHABLE).and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut unreachable = known.clone();
+    match reason {
+        Some(reason) => drop(unreachable.insert(inbox_id.to_string(), reason.into())),
+        None => drop(unreachable.remove(&inbox_id.to_string())),
+    }
+    let mut after = contact::Model { updated_at: now, ..before.clone() };
+    if unreachable.is_empty() {
+        if let Value::Object(attributes) = &mut after.additional_attributes {
+            attributes.remove(UNREACHABLE);
+        }
+    } else if unreachable != known {
+        set(&mut after.additional_attributes, UNREACHABLE, Value::Object(unreachable));
+    }
+    after
 }
 
 /// An identity that is not stored yet.

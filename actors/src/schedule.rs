@@ -11,7 +11,7 @@ use actix::prelude::*;
 use chrono::{DateTime, Utc};
 use entity::conversation::Status;
 use entity::delivery::DeliveryStatus;
-use entity::{account, contact_inbox, conversation, delivery, delivery_attempt, idempotency_key, session};
+use entity::{account, contact_inbox, conversation, delivery, delivery_attempt, early_amendment, idempotency_key, session};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ActiveEnum, ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
@@ -26,6 +26,8 @@ const CLEANED_AT_ONCE: u64 = 5_000;
 /// How long finished deliveries can be looked at and repeated.
 const DELIVERIES_KEPT: chrono::Duration = chrono::Duration::days(14);
 const IDEMPOTENCY_KEYS_KEPT: chrono::Duration = chrono::Duration::hours(24);
+/// Longer than providers repeat what they could not hand over.
+const EARLY_AMENDMENTS_KEPT: chrono::Duration = chrono::Duration::days(8);
 
 /// The actor that looks at the clock.
 pub struct ScheduleActor {
@@ -159,6 +161,10 @@ async fn clean(db: &Db, now: DateTime<Utc>) -> Result<(), DbErr> {
         .exec(&db.write)
         .await?;
     session::Entity::delete_many().filter(session::Column::ExpiresAt.lt(now)).exec(&db.write).await?;
+    early_amendment::Entity::delete_many()
+        .filter(early_amendment::Column::CreatedAt.lt(now - EARLY_AMENDMENTS_KEPT))
+        .exec(&db.write)
+        .await?;
     let finished: Vec<i64> = delivery::Entity::find()
         .select_only()
         .column(delivery::Column::Id)

@@ -4,7 +4,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::Arc;
@@ -98,10 +98,10 @@ impl Vault {
         String::from_utf8(text).map(Secret).map_err(|_| CannotOpen)
     }
 
-    /// Seals the named fields of a JSON object in place.
-    pub fn seal_fields(&self, context: &str, fields: &[&str], object: &mut Map<String, Value>) {
+    /// Seals the named fields of a JSON object in place; a dot leads into an object.
+    pub fn seal_fields(&self, context: &str, fields: &[&str], object: &mut Value) {
         for field in fields {
-            if let Some(Value::String(text)) = object.get_mut(*field) {
+            if let Some(Value::String(text)) = field_mut(object, field) {
                 *text = self.seal(&format!("{context}.{field}"), text);
             }
         }
@@ -111,14 +111,19 @@ impl Vault {
     ///
     /// # Errors
     /// As [`Vault::open`].
-    pub fn open_fields(&self, context: &str, fields: &[&str], object: &mut Map<String, Value>) -> Result<(), CannotOpen> {
+    pub fn open_fields(&self, context: &str, fields: &[&str], object: &mut Value) -> Result<(), CannotOpen> {
         for field in fields {
-            if let Some(Value::String(text)) = object.get_mut(*field) {
+            if let Some(Value::String(text)) = field_mut(object, field) {
                 *text = self.open(&format!("{context}.{field}"), text)?.0;
             }
         }
         Ok(())
     }
+}
+
+/// A field of a JSON object by its name, in which a dot leads into an object: `provider_config.api_key`.
+pub fn field_mut<'a>(object: &'a mut Value, name: &str) -> Option<&'a mut Value> {
+    name.split('.').try_fold(object, |object, name| object.get_mut(name))
 }
 
 #[cfg(test)]
@@ -135,6 +140,18 @@ mod tests {
         assert!(vault.open("inboxes.imap_password", &sealed).is_err());
         assert!(Vault::new(&[8; 32]).open("inboxes.smtp_password", &sealed).is_err());
         assert!(vault.open("inboxes.smtp_password", "swordfish").is_err());
+    }
+
+    #[test]
+    fn fields_are_sealed_in_their_place_also_within_objects() {
+        let (vault, fields) = (Vault::new(&[7; 32]), ["token", "config.key", "config.missing", "gone.key"]);
+        let open = serde_json::json!({ "token": "a", "config": { "key": "b", "name": "c" } });
+        let mut value = open.clone();
+        vault.seal_fields("inboxes", &fields, &mut value);
+        assert_eq!(vault.open("inboxes.config.key", value["config"]["key"].as_str().unwrap()).unwrap().expose(), "b");
+        assert_eq!((value["config"]["name"].as_str(), value["config"].as_object().unwrap().len()), (Some("c"), 2));
+        vault.open_fields("inboxes", &fields, &mut value).unwrap();
+        assert_eq!(value, open);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod departures;
 mod error;
 mod facts;
+mod files;
 mod moved;
 mod notices;
 mod record;
@@ -18,7 +19,7 @@ mod updates;
 pub use departures::{ContactDeparture, Departure};
 pub use error::StoreError;
 pub use notices::unread;
-pub use record::{Announcement, Attempt, Command, Made, NewFile, NewMessage, OutgoingChange, Record, Recorded, Row};
+pub use record::{Announcement, Attempt, ChangedMessage, Command, Made, NewFile, NewMessage, OutgoingChange, Record, Recorded, Row};
 
 use crate::catalog::{Catalog, Snapshot};
 use crate::event::{AccountCard, Event, Fact, MessageView};
@@ -32,6 +33,7 @@ use sea_orm::{
     ColumnTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, SqliteTransactionMode,
     TransactionOptions, TransactionTrait,
 };
+use serde_json::json;
 use std::collections::HashSet;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -238,7 +240,8 @@ impl Writer {
             records.iter().enumerate().filter(|(position, _)| is_new(*position, &repeats_of_openings)).map(|(_, record)| record),
         )
         .await?;
-        let repeated = rows::insert_messages(db, &mut self.ids, &mut records, &repeats_of_openings).await?;
+        let repeated = rows::insert_messages(db, &records, &repeats_of_openings).await?;
+        files::insert(db, &mut self.ids, &mut records, &repeated).await?;
         let catalog = self.catalog.now();
         let mut events_of: Vec<Vec<Arc<Event>>> = Vec::with_capacity(records.len());
         for (position, record) in records.iter().enumerate() {
@@ -300,7 +303,7 @@ fn is_taken_back(message: &message::Model) -> bool {
 }
 
 /// A message after a change; one that was taken back carries nothing.
-fn after_change(before: &MessageView, after: &message::Model) -> MessageView {
+fn after_change(ChangedMessage { before, after, .. }: &ChangedMessage) -> MessageView {
     let attachments = if is_taken_back(after) { Vec::new() } else { before.attachments.clone() };
     MessageView { message: after.clone(), attachments, ..before.clone() }
 }
@@ -309,7 +312,7 @@ fn recorded(record: Record) -> Recorded {
     let queued = record.messages.iter().any(|message| message.view.message.status == message::MessageStatus::Queued)
         || record.outgoing.iter().any(|change| matches!(change, OutgoingChange::Queue { .. }));
     let stored = record.messages.into_iter().map(|message| message.view);
-    let changed = record.changed_messages.iter().map(|(before, after)| after_change(before, after));
+    let changed = record.changed_messages.iter().map(after_change);
     Recorded {
         contact: record.contact.into_after(),
         contact_inbox: record.contact_inbox.map(Row::into_after),
@@ -330,5 +333,7 @@ fn waiting(message: &message::Model) -> outgoing::Model {
         due_at: message.created_at,
         last_error: None,
         created_at: message.created_at,
+        action: outgoing::Action::Send,
+        sent_parts: json!([]),
     }
 }

@@ -12,8 +12,9 @@ const TICK: Duration = Duration::from_secs(30);
 /// Starts, reconfigures, stops and replaces inbox actors.
 pub struct Supervisor {
     running: HashMap<i64, Running>,
-    /// Inboxes whose last session has not ended yet: until then none of them begins another.
-    leaving: HashMap<i64, Lifeline>,
+    /// Inboxes whose last session has not ended yet: until then none of them begins another, nor does one with the same account at
+    /// the provider.
+    leaving: HashMap<i64, Running>,
     /// Set once everything ends.
     stops: bool,
     catalog: Catalog,
@@ -60,6 +61,11 @@ pub struct Reconcile;
 #[rtype(result = "Option<Addr<InboxActor>>")]
 pub struct Find(pub i64);
 
+/// Whether a session of an inbox runs, or has not ended yet.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct Runs(pub i64);
+
 /// End all sessions and begin none; answered when they have ended.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -82,7 +88,12 @@ impl Supervisor {
             self.leave(id, ctx);
         }
         let catalog = self.catalog.now();
-        let may_run = |inbox: &&Arc<Inbox>| inbox.row.enabled && !self.leaving.contains_key(&inbox.row.id);
+        let leaving: Vec<&str> = self.leaving.values().filter_map(|leaving| leaving.inbox.row.channel_key.as_deref()).collect();
+        let is_held = |inbox: &Inbox| {
+            let key = inbox.row.channel_key.as_deref();
+            self.leaving.contains_key(&inbox.row.id) || key.is_some_and(|key| leaving.contains(&key))
+        };
+        let may_run = |inbox: &&Arc<Inbox>| inbox.row.enabled && (self.running.contains_key(&inbox.row.id) || !is_held(inbox));
         let wanted: HashMap<i64, Arc<Inbox>> = catalog.inboxes().filter(may_run).map(|inbox| (inbox.row.id, inbox.clone())).collect();
         let form = |inbox: &Inbox| (inbox.row.clone(), inbox.settings.clone(), inbox.members.clone());
         let running: HashMap<i64, _> = self.running.iter().map(|(id, running)| (*id, form(&running.inbox))).collect();
@@ -116,11 +127,13 @@ impl Supervisor {
     fn leave(&mut self, id: i64, ctx: &mut Context<Self>) {
         let Some(running) = self.running.remove(&id) else { return };
         running.actor.do_send(Stop);
-        self.leaving.insert(id, running.lifeline.clone());
-        let ended = async move { running.lifeline.end().await };
+        let lifeline = running.lifeline.clone();
+        self.leaving.insert(id, running);
+        let ended = async move { lifeline.end().await };
         ctx.spawn(ended.into_actor(self).map(move |(), actor, ctx| {
             actor.leaving.remove(&id);
             actor.surroundings.wakes.outgoing.forget(&id);
+            actor.surroundings.wakes.downloads.forget(&id);
             actor.reconcile(ctx);
         }));
     }
@@ -158,6 +171,14 @@ impl Handler<Find> for Supervisor {
     }
 }
 
+impl Handler<Runs> for Supervisor {
+    type Result = bool;
+
+    fn handle(&mut self, Runs(id): Runs, _: &mut Self::Context) -> Self::Result {
+        self.running.contains_key(&id) || self.leaving.contains_key(&id)
+    }
+}
+
 impl Handler<StopAll> for Supervisor {
     type Result = ResponseFuture<()>;
 
@@ -167,7 +188,7 @@ impl Handler<StopAll> for Supervisor {
             running.actor.do_send(Stop);
             running.lifeline
         });
-        let lifelines: Vec<Lifeline> = running.chain(self.leaving.values().cloned()).collect();
+        let lifelines: Vec<Lifeline> = running.chain(self.leaving.values().map(|leaving| leaving.lifeline.clone())).collect();
         Box::pin(async move {
             futures_util::future::join_all(lifelines.iter().map(Lifeline::end)).await;
         })

@@ -11,16 +11,17 @@ use crate::egress::Egress;
 use crate::event_log::{EventLog, Kept};
 use crate::files::Files;
 use crate::hub::Hub;
-use crate::inbox;
+use crate::inbox::{self, Troubled};
 use crate::mailer::{Mailer, Postroom};
 use crate::participants::Participants;
 use crate::persistence::{Flush, PersistenceActor, TellAnnouncements};
 use crate::presence::Presence;
 use crate::schedule::ScheduleActor;
 use crate::secret::Vault;
-use crate::session::Unsettled;
+use crate::session::{Pictures, Unsettled};
 use crate::store::Writer;
 use crate::supervisor::{StopAll, Supervisor};
+use crate::unregistrations::Unregistrations;
 use crate::wake::Wakes;
 use crate::webhooks::{self, Webhooks};
 use crate::wire::Wire;
@@ -79,6 +80,12 @@ pub struct Handles {
     pub contacts: Contacts,
     /// Running inboxes.
     pub supervisor: Addr<Supervisor>,
+    /// Which of them need a person.
+    pub troubled: Troubled,
+    /// For channels that are tried before an inbox is stored.
+    pub tools: Tools,
+    /// Providers that are to be told that an inbox is gone.
+    pub unregistrations: Unregistrations,
     /// Deliveries.
     pub webhooks: Webhooks,
     /// Mail of the desk itself.
@@ -140,15 +147,6 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
     })
     .start();
     ScheduleActor { db: db.clone(), catalog: catalog.clone(), conversations: conversations.clone(), event_log, events_kept }.start();
-    let surroundings = inbox::Surroundings {
-        db: db.clone(),
-        tools,
-        conversations: conversations.clone(),
-        wakes: wakes.clone(),
-        unsettled: Unsettled::default(),
-        pool,
-    };
-    let supervisor = Supervisor::new(catalog.clone(), surroundings).start();
     let contacts = Contacts {
         db: db.clone(),
         persistence: persistence.clone(),
@@ -156,6 +154,23 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         files: files.clone(),
         turns: Turns::default(),
     };
+    let troubled = Troubled::default();
+    let surroundings = inbox::Surroundings {
+        db: db.clone(),
+        catalog: catalog.clone(),
+        troubled: troubled.clone(),
+        tools: tools.clone(),
+        conversations: conversations.clone(),
+        wakes: wakes.clone(),
+        unsettled: Unsettled::default(),
+        contacts: contacts.clone(),
+        introductions: Turns::default(),
+        pictures: Pictures::default(),
+        pool: pool.clone(),
+    };
+    let supervisor = Supervisor::new(catalog.clone(), surroundings).start();
+    let unregistrations = Unregistrations::new(db.clone(), vault.clone(), tools.clone(), supervisor.clone());
+    unregistrations.start(&pool);
     Ok(Handles {
         db,
         catalog,
@@ -169,6 +184,9 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         addresses: Addresses::default(),
         contacts,
         supervisor,
+        troubled,
+        tools,
+        unregistrations,
         webhooks,
         mailer,
         egress,
@@ -186,7 +204,12 @@ impl Handles {
     /// Begins nothing any more; returns when sessions and deliveries have ended. What another side has not answered by the
     /// deadline is left, and taken up after the next start.
     pub async fn stop(&self, deadline: Instant) {
-        let _ = tokio::join!(self.supervisor.send(StopAll), self.webhooks.stop(deadline), self.mailer.stop(deadline));
+        let _ = tokio::join!(
+            self.supervisor.send(StopAll),
+            self.webhooks.stop(deadline),
+            self.mailer.stop(deadline),
+            self.unregistrations.stop(deadline)
+        );
     }
 
     /// Returns when everything that was accepted is committed.

@@ -9,6 +9,8 @@ use tokio::sync::Notify;
 pub struct Wakes {
     /// By inbox: outgoing messages wait to be sent.
     pub outgoing: Bells<i64>,
+    /// By inbox: files wait to be fetched.
+    pub downloads: Bells<i64>,
     /// One bell: conversations wait for an agent, or agents for conversations.
     pub assignment: Arc<Notify>,
 }

@@ -13,6 +13,8 @@ pub struct Model {
     pub channel: String,
     /// The channel's settings as JSON, its secrets sealed.
     pub channel_settings: Json,
+    /// What no two living inboxes may share, such as a bot: the channel's `unique_key`.
+    pub channel_key: Option<String>,
     /// Public token of the inbox: in client API paths, webhook paths and the website snippet. Unique.
     pub identifier: String,
     /// Key of the identity check (contract section 5), sealed.

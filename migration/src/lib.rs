@@ -15,6 +15,8 @@ mod m20261121_000011_people;
 mod m20261121_000013_announcements;
 mod m20261121_000014_assignment_policies;
 mod m20261121_000015_orders;
+mod m20261121_000016_providers;
+mod m20261121_000020_channels;
 
 /// All migrations in order.
 pub struct Migrator;
@@ -35,6 +37,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000011_people::Migration),
             Box::new(m20261121_000009_mail_threads::Migration),
             Box::new(m20261121_000010_outbox::Migration),
+            Box::new(m20261121_000016_providers::Migration),
+            Box::new(m20261121_000020_channels::Migration),
         ]
     }
 }

@@ -40,13 +40,6 @@ pub async fn survey_metrics(_agent: Agent) -> HttpResponse {
     HttpResponse::Ok().json(json!({ "total_count": 0, "ratings_count": {}, "total_sent_messages_count": 0 }))
 }
 
-/// Reads message templates from the provider; the channels of this version have none.
-#[utoipa::path(post, path = "", tag = "Inboxes", responses((status = 404, description = "no such inbox"), (status = 422, description = "the channel has no templates")))]
-pub async fn sync_templates(administrator: Administrator, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
-    let inbox = living(administrator.0.visible_inbox(path.1)?)?;
-    Err(ApiError::unprocessable(format!("{} has no message templates", inbox.settings.channel_type())))
-}
-
 /// Points of a metric, or rows of a summary: nothing is recorded.
 #[utoipa::path(get, path = "", tag = "Reports", responses((status = 200, description = "an empty array")))]
 pub async fn points(_administrator: Administrator) -> HttpResponse {

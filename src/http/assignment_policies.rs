@@ -72,7 +72,7 @@ pub async fn inboxes(handles: web::Data<Handles>, administrator: Administrator, 
     let policy = of_account(&handles, &administrator, path.1)?;
     let catalog = handles.catalog.now();
     let following = catalog.inboxes_of(policy.account_id).into_iter().filter(|inbox| inbox.row.assignment_policy_id == Some(policy.id));
-    Ok(HttpResponse::Ok().json(json!({ "inboxes": following.map(|inbox| render::inbox(inbox, true)).collect::<Vec<_>>() })))
+    Ok(HttpResponse::Ok().json(json!({ "inboxes": following.map(|inbox| render::inbox(&handles, inbox, true)).collect::<Vec<_>>() })))
 }
 
 /// Creates a policy, which no inbox follows yet.

@@ -5,11 +5,13 @@
 use super::auth::handles;
 use super::error::{ApiError, ApiResult};
 use actix_multipart::Multipart;
+use actix_web::error::PayloadError;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use actors::files::{Stored, Unkept};
+use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -88,6 +90,22 @@ pub fn limits(request: &HttpRequest) -> ApiResult<Limits> {
     request.app_data::<Limits>().copied().ok_or_else(|| ApiError::failed("the application has no limits"))
 }
 
+/// Reads a body as it came.
+///
+/// # Errors
+/// 413 if it is larger than this, 400 if it breaks off.
+pub async fn collect(mut chunks: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin, limit: usize) -> ApiResult<Bytes> {
+    let mut bytes = web::BytesMut::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| ApiError::malformed(format!("The body broke off: {error}")))?;
+        if bytes.len() + chunk.len() > limit {
+            return Err(ApiError::too_large(limit as u64));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
+
 /// Reads an object into its type; a refusal names the field.
 ///
 /// # Errors
@@ -112,14 +130,7 @@ async fn read(request: &HttpRequest, payload: &mut Payload) -> ApiResult<(Map<St
     if content_type.starts_with("multipart/form-data") {
         return read_multipart(request, payload, limits).await;
     }
-    let mut bytes = web::BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| ApiError::malformed(format!("The body broke off: {error}")))?;
-        if bytes.len() + chunk.len() > limits.body {
-            return Err(ApiError::too_large(limits.body as u64));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
+    let bytes = collect(payload, limits.body).await?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok((Map::new(), Vec::new()));
     }

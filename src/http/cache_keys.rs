@@ -23,7 +23,10 @@ pub async fn of_account(handles: &Handles, account_id: i64) -> ApiResult<Value> 
     let labels = labels.all(&handles.db.read).await?;
     let catalog = handles.catalog.now();
     let labels = labels.iter().map(|row| json!([row.id, row.updated_at]));
-    let inboxes = catalog.inboxes_of(account_id).into_iter().map(|inbox| json!([inbox.row.id, inbox.row.updated_at, inbox.members]));
+    let inboxes = catalog
+        .inboxes_of(account_id)
+        .into_iter()
+        .map(|inbox| json!([inbox.row.id, inbox.row.updated_at, inbox.members, inbox.templates_since]));
     let teams = catalog.teams_of(account_id).into_iter().map(|team| json!([team.row.id, team.row.updated_at, team.members]));
     Ok(json!({ "label": key(labels), "inbox": key(inboxes), "team": key(teams) }))
 }

@@ -8,12 +8,13 @@ use super::inboxes::living;
 use super::messages::{self, MessageFields};
 use super::scope::{Found, find};
 use super::worker::{Sees, Worker, Works};
-use super::{audit, contacts, fields, notifications, render, views};
+use super::{audit, contact_presence, contacts, fields, notifications, render, views};
 use actix_web::{HttpResponse, web};
 use actors::addresses::Address;
 use actors::catalog::Inbox;
 use actors::conversation::rules::{By, Change};
 use actors::conversation::{Act, Command, Open, Step};
+use actors::inbox::What;
 use actors::message::{Key, TeamCard, UserCard};
 use actors::store::Recorded;
 use actors::system::Handles;
@@ -285,8 +286,12 @@ pub fn assignable(handles: &Handles, inbox: &Inbox, id: i64) -> ApiResult<UserCa
 /// Notes that the caller has seen everything.
 #[utoipa::path(post, path = "", tag = "Conversations", responses((status = 200, description = "the conversation")))]
 pub async fn update_last_seen(handles: web::Data<Handles>, agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
-    let recorded = change(&handles, &agent, path.1, Change::SeenByAgent).await?;
-    let id = recorded.conversation.ok_or_else(ApiError::not_found)?.id;
+    let found = find(&handles, &agent, path.1).await?;
+    if contact_presence::is_unread(&handles, &found).await? {
+        contact_presence::show(&handles, &found, What::Reading);
+    }
+    let id = found.address.conversation_id;
+    tell_change(&handles, &agent, found.address, Change::SeenByAgent).await?;
     notifications::seen(&handles, &agent, id).await?;
     answer(&handles, id).await
 }
@@ -350,14 +355,13 @@ pub async fn toggle_typing_status(
     path: web::Path<(i64, i64)>,
     body: Body<Typing>,
 ) -> ApiResult<HttpResponse> {
-    let Address { conversation_id, key } = find(&handles, &worker, path.1).await?.address;
-    let typing = Command::Typing {
-        conversation_id,
-        who: worker.sender(),
-        is_typing: body.value.typing_status == OnOff::On,
-        is_private: body.value.is_private.unwrap_or(false),
-    };
-    tell(&handles, key, typing).await?;
+    let found = find(&handles, &worker, path.1).await?;
+    let (is_typing, is_private) = (body.value.typing_status == OnOff::On, body.value.is_private.unwrap_or(false));
+    if is_typing && !is_private {
+        contact_presence::show(&handles, &found, What::Typing);
+    }
+    let Address { conversation_id, key } = found.address;
+    tell(&handles, key, Command::Typing { conversation_id, who: worker.sender(), is_typing, is_private }).await?;
     Ok(HttpResponse::Ok().finish())
 }
 

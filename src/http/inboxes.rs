@@ -2,8 +2,8 @@
 use super::auth::{Administrator, Agent};
 use super::body::{Body, Request};
 use super::error::{ApiError, ApiResult};
-use super::{ask::ask, audit, cache_keys, fields, render, uploads};
-use crate::inboxes::{announce, default_working_hours, is_managed_by_file, new_row, sealed, updated, webhook_url};
+use super::{ask::ask, audit, cache_keys, fields, inbox_channels, render, uploads};
+use crate::inboxes::{announce, default_working_hours, is_managed_by_file, new_row, sealed};
 use crate::limits::{self, Limited};
 use actix_web::{HttpResponse, web};
 use actors::catalog::Inbox;
@@ -14,6 +14,7 @@ use actors::message::UserCard;
 use actors::secret::random_token;
 use actors::supervisor::{Find, Reconcile};
 use actors::system::Handles;
+use actors::unregistrations;
 use actors::working_hours;
 use entity::inbox::{self, SenderNameType};
 use sea_orm::sea_query::Expr;
@@ -30,7 +31,7 @@ use utoipa::ToSchema;
 pub struct InboxFields {
     #[serde(default, deserialize_with = "fields::text")]
     name: Option<String>,
-    /// `type` (`api`, `email`) and the channel's fields.
+    /// `type` (`api`, `email`, `telegram`, `whatsapp`) and the channel's fields.
     #[serde(default, deserialize_with = "fields::object")]
     #[schema(value_type = Option<Object>)]
     channel: Option<Map<String, Value>>,
@@ -83,7 +84,7 @@ const MESSAGE_LIMIT: usize = 10_000;
 pub async fn list(handles: web::Data<Handles>, agent: Agent) -> HttpResponse {
     let catalog = handles.catalog.now();
     let visible = catalog.inboxes_of(agent.account.id).into_iter().filter(|inbox| inbox.is_visible_to(agent.user.row.id));
-    let shown: Vec<Value> = visible.map(|inbox| render::inbox(inbox, agent.is_administrator())).collect();
+    let shown: Vec<Value> = visible.map(|inbox| render::inbox(&handles, inbox, agent.is_administrator())).collect();
     HttpResponse::Ok().json(json!({ "payload": shown }))
 }
 
@@ -91,7 +92,7 @@ pub async fn list(handles: web::Data<Handles>, agent: Agent) -> HttpResponse {
 #[utoipa::path(get, path = "", tag = "Inboxes", responses((status = 200, description = "the inbox"), (status = 404, description = "no such inbox")))]
 pub async fn show(agent: Agent, path: web::Path<(i64, i64)>) -> ApiResult<HttpResponse> {
     let inbox = living(agent.visible_inbox(path.1)?)?;
-    Ok(HttpResponse::Ok().json(render::inbox(&inbox, agent.is_administrator())))
+    Ok(HttpResponse::Ok().json(render::inbox(agent.handles(), &inbox, agent.is_administrator())))
 }
 
 /// Creates an inbox; its channel connects at once.
@@ -100,15 +101,7 @@ pub async fn create(handles: web::Data<Handles>, administrator: Administrator, b
     let mut fields = body.value;
     let name = fields.name.take().filter(|name| !name.trim().is_empty()).ok_or_else(|| ApiError::invalid("name", "Name can't be blank"))?;
     let channel = fields.channel.take().ok_or_else(|| ApiError::invalid("channel", "channel is missing"))?;
-    let kind = channel.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let blank = ChannelSettings::parse(json!({ "type": kind, "email": "nobody@invalid" }))
-        .map_err(|_| ApiError::invalid("channel.type", format!("channel.type is \"{kind}\"; this version knows api and email")))?;
-    let mut given = channel;
-    if kind == "email" && !given.contains_key("email") {
-        given.insert("email".into(), Value::String(String::new()));
-    }
-    let settings = updated(&blank, &given, render::BLANK).map_err(wrong_channel)?;
-    check_webhook(&handles, &settings).await?;
+    let settings = inbox_channels::new(&handles, administrator.0.account.id, &channel).await?;
     let mut row = new_row(&handles.vault, administrator.0.account.id, name.trim(), &settings);
     apply(&mut row, None, fields)?;
     let (agent, avatar) = (administrator.0, uploads::avatar(body.files)?);
@@ -118,7 +111,8 @@ pub async fn create(handles: web::Data<Handles>, administrator: Administrator, b
         row.avatar_blob_id =
             ActiveValue::Set(Some(uploads::store(&transaction, agent.account.id, Some(agent.user.row.id), avatar).await?.id));
     }
-    let stored = row.insert(&transaction).await?;
+    let inserted = row.insert(&transaction).await;
+    let stored = inserted.map_err(|error| inbox_channels::refused(&handles, agent.account.id, &settings, error))?;
     audit::created(&transaction, &agent.author(), ("Inbox", stored.id), &stored).await?;
     announce(&transaction, &handles.vault, by(&agent), None, &stored).await.map_err(ApiError::failed)?;
     transaction.commit().await?;
@@ -143,10 +137,11 @@ pub async fn update(
         }
         row.name = ActiveValue::Set(name.trim().to_owned());
     }
+    let mut settings = inbox.settings.clone();
     if let Some(channel) = fields.channel.take() {
-        let settings = updated(&inbox.settings, &channel, render::BLANK).map_err(wrong_channel)?;
-        check_webhook(&handles, &settings).await?;
+        settings = inbox_channels::changed(&handles, &inbox, &channel).await?;
         row.channel_settings = ActiveValue::Set(sealed(&handles.vault, &settings));
+        row.channel_key = ActiveValue::Set(settings.unique_key());
     }
     apply(&mut row, Some(&inbox.row), fields)?;
     let (agent, avatar) = (administrator.0, uploads::avatar(body.files)?);
@@ -155,7 +150,11 @@ pub async fn update(
         row.avatar_blob_id =
             ActiveValue::Set(Some(uploads::store(&transaction, agent.account.id, Some(agent.user.row.id), avatar).await?.id));
     }
-    let after = store(transaction, &agent, &inbox.row, row).await?;
+    if settings.unique_key() != inbox.row.channel_key {
+        unregistrations::note(&transaction, &inbox.row).await?;
+    }
+    let after = store(transaction, &agent, (&inbox.row, &settings), row).await?;
+    handles.unregistrations.ring();
     if after.avatar_blob_id != inbox.row.avatar_blob_id
         && let Some(replaced) = inbox.row.avatar_blob_id
     {
@@ -174,9 +173,11 @@ pub async fn remove(handles: web::Data<Handles>, administrator: Administrator, p
         .filter(inbox::Column::Id.eq(inbox.row.id))
         .exec(&transaction)
         .await?;
+    unregistrations::note(&transaction, &inbox.row).await?;
     audit::destroyed(&transaction, &administrator.0.author(), ("Inbox", inbox.row.id), &inbox.row).await?;
     transaction.commit().await?;
     apply_changes(&handles, inbox.row.account_id).await?;
+    handles.unregistrations.ring();
     Ok(HttpResponse::Ok().json(json!({ "message": "The inbox is deleted. Its conversations stay, for administrators." })))
 }
 
@@ -190,7 +191,7 @@ pub async fn reset_secret(
     let inbox = living(administrator.0.visible_inbox(path.1)?)?;
     let mut row = inbox.row.clone().into_active_model();
     row.secret_sealed = ActiveValue::Set(handles.vault.seal("inboxes.secret", &random_token()));
-    let after = store(handles.db.write.begin().await?, &administrator.0, &inbox.row, row).await?;
+    let after = store(handles.db.write.begin().await?, &administrator.0, (&inbox.row, &inbox.settings), row).await?;
     answer(&handles, &after).await
 }
 
@@ -205,7 +206,7 @@ pub async fn remove_avatar(
     let Some(avatar) = inbox.row.avatar_blob_id else { return Ok(HttpResponse::Ok().finish()) };
     let mut row = inbox.row.clone().into_active_model();
     row.avatar_blob_id = ActiveValue::Set(None);
-    store(handles.db.write.begin().await?, &administrator.0, &inbox.row, row).await?;
+    store(handles.db.write.begin().await?, &administrator.0, (&inbox.row, &inbox.settings), row).await?;
     uploads::discard(&handles, avatar).await?;
     apply_changes(&handles, inbox.row.account_id).await?;
     Ok(HttpResponse::Ok().finish())
@@ -303,11 +304,12 @@ fn checked_survey(config: Map<String, Value>) -> ApiResult<Value> {
 async fn store(
     transaction: DatabaseTransaction,
     agent: &Agent,
-    before: &inbox::Model,
+    (before, settings): (&inbox::Model, &ChannelSettings),
     mut row: inbox::ActiveModel,
 ) -> ApiResult<inbox::Model> {
     row.updated_at = ActiveValue::Set(entity::now());
-    let after = row.update(&transaction).await?;
+    let updated = row.update(&transaction).await;
+    let after = updated.map_err(|error| inbox_channels::refused(agent.handles(), agent.account.id, settings, error))?;
     audit::updated(&transaction, &agent.author(), ("Inbox", after.id), before, &after).await?;
     announce(&transaction, &agent.handles().vault, by(agent), Some(before), &after).await.map_err(ApiError::failed)?;
     transaction.commit().await?;
@@ -318,18 +320,6 @@ async fn store(
 /// In which account, and who.
 fn by(agent: &Agent) -> (AccountCard, Option<UserCard>) {
     (AccountCard { id: agent.account.id, name: agent.account.name.clone() }, Some(agent.card()))
-}
-
-fn wrong_channel(words: String) -> ApiError {
-    // Most begin with the field's name.
-    let field = words.split([' ', ':', '`']).next().unwrap_or_default().to_owned();
-    ApiError::invalid(format!("channel.{field}"), format!("channel: {words}"))
-}
-
-async fn check_webhook(handles: &Handles, settings: &ChannelSettings) -> ApiResult<()> {
-    let Some(url) = webhook_url(settings) else { return Ok(()) };
-    let checked = handles.egress.check(url).await;
-    checked.map(|_| ()).map_err(|refusal| ApiError::invalid("channel.webhook_url", format!("channel: webhook_url: {refusal}")))
 }
 
 /// An inbox of the account that is not deleted and not the file's.
@@ -355,7 +345,7 @@ pub fn living(inbox: Arc<Inbox>) -> ApiResult<Arc<Inbox>> {
 async fn answer(handles: &Handles, stored: &inbox::Model) -> ApiResult<HttpResponse> {
     apply_changes(handles, stored.account_id).await?;
     let inbox = handles.catalog.now().inbox(stored.id).cloned().ok_or_else(ApiError::not_found)?;
-    Ok(HttpResponse::Ok().json(render::inbox(&inbox, true)))
+    Ok(HttpResponse::Ok().json(render::inbox(handles, &inbox, true)))
 }
 
 /// Everybody sees what was stored: requests, channels, dashboards.

@@ -145,7 +145,9 @@ pub async fn list(
         }
     };
     let row = conversation::Entity::find_by_id(found.address.conversation_id).one(db).await?.ok_or_else(ApiError::not_found)?;
-    let shown = views::messages(&handles, rows).await?;
+    let mut shown = views::messages(&handles, rows).await?;
+    // Pages are told apart by ids; what stands on one is in the order in which it was said.
+    shown.sort_by_key(|view| (view.message.created_at, view.message.id));
     let payload: Vec<Value> = shown.iter().map(|view| render::message(&handles, view, path.1)).collect();
     let contacts = views::contacts(&handles, std::iter::once(row.contact_id)).await?;
     let mut meta = json!({
@@ -327,20 +329,23 @@ fn addresses(field: &str, list: &str) -> ApiResult<Vec<String>> {
     list.split(',').map(str::trim).filter(|text| !text.is_empty()).map(one).collect()
 }
 
-/// How far a message came, as the customer's system reports it.
+/// How far a message came, as the customer's system reports it; or what it says from now on.
 #[derive(Deserialize, ToSchema)]
 pub struct MessageReport {
-    /// `sent`, `delivered`, `read` or `failed`.
-    #[schema(value_type = String)]
-    status: MessageStatus,
+    /// `sent`, `delivered`, `read` or `failed`; for API inboxes.
+    #[schema(value_type = Option<String>)]
+    status: Option<MessageStatus>,
+    /// Another text, where the channel can change what was sent.
+    #[serde(default, deserialize_with = "fields::text")]
+    content: Option<String>,
     #[serde(default, deserialize_with = "fields::text")]
     external_error: Option<String>,
 }
 
 impl Request for MessageReport {}
 
-/// Notes how far a message of an API inbox came; that one which was read was delivered is ignored.
-#[utoipa::path(patch, path = "", tag = "Messages", request_body = MessageReport, responses((status = 200, description = "the message"), (status = 403, description = "not an API inbox")))]
+/// Notes how far a message of an API inbox came (that one which was read was delivered is ignored), or changes what it says.
+#[utoipa::path(patch, path = "", tag = "Messages", request_body = MessageReport, responses((status = 200, description = "the message"), (status = 403, description = "status: not an API inbox"), (status = 422, description = "a field is wrong, or the channel cannot change messages")))]
 pub async fn update(
     handles: web::Data<Handles>,
     agent: Agent,
@@ -348,13 +353,19 @@ pub async fn update(
     body: Body<MessageReport>,
 ) -> ApiResult<HttpResponse> {
     let found = find(&handles, &agent, path.1).await?;
+    let MessageReport { status, content, external_error } = body.value;
+    if let Some(content) = content {
+        if status.is_some() {
+            return Err(ApiError::invalid("content", "content and status are changed one at a time"));
+        }
+        return settle(&handles, found, path.2, Outcome::Edit(content, agent.card()), path.1).await;
+    }
     if found.inbox.settings.kind() != "api" {
         return Err(ApiError::forbidden("Message status can only be reported for Api inboxes"));
     }
-    if body.value.status == MessageStatus::Queued {
-        return Err(ApiError::invalid("status", "status: \"queued\" is none of sent, delivered, read, failed"));
-    }
-    settle(&handles, found, path.2, Outcome::Reported(body.value.status, body.value.external_error, agent.card()), path.1).await
+    let status = status.filter(|status| *status != MessageStatus::Queued);
+    let status = status.ok_or_else(|| ApiError::invalid("status", "status must be one of sent, delivered, read, failed"))?;
+    settle(&handles, found, path.2, Outcome::Reported(status, external_error, agent.card()), path.1).await
 }
 
 /// Sends a message once more, whether it failed or not; its attributes are cleared.

@@ -4,6 +4,7 @@ use crate::tokens;
 use actors::catalog::{Bot, Inbox, Snapshot, Team, User, Webhook};
 use actors::channel::ChannelSettings;
 use actors::event::MessageView;
+use actors::secret::field_mut;
 use actors::system::Handles;
 use actors::wire::{epoch, epoch_fraction, epoch_or_zero, iso, iso_or_null, set, unread_shown};
 use entity::account_user::{self, Role};
@@ -138,7 +139,7 @@ pub fn agents(handles: &Handles, catalog: &Snapshot, ids: &[i64], account_id: i6
 pub const BLANK: &str = "********";
 
 /// An inbox; its keys and credentials are for administrators, credentials blanked even for them.
-pub fn inbox(inbox: &Inbox, for_administrator: bool) -> Value {
+pub fn inbox(handles: &Handles, inbox: &Inbox, for_administrator: bool) -> Value {
     let row = &inbox.row;
     let mut shown = json!({
         "id": row.id,
@@ -190,6 +191,22 @@ pub fn inbox(inbox: &Inbox, for_administrator: bool) -> Value {
                 }
             }
         }
+        ChannelSettings::Telegram(settings) => {
+            // Telegram is told its address by the daemon: nobody has to know it, and the token stands in it.
+            set(&mut shown, "bot_name", settings.bot_name.clone().into());
+            set(&mut shown, "reauthorization_required", handles.troubled.has(row.id).into());
+        }
+        ChannelSettings::Whatsapp(settings) => {
+            let callback = format!("{}/webhooks/whatsapp/{}", handles.tools.public_url, settings.webhook_address());
+            set(&mut shown, "callback_webhook_url", callback.into());
+            set(&mut shown, "phone_number", settings.phone_number.clone().into());
+            set(&mut shown, "provider", settings.provider.clone().into());
+            set(&mut shown, "message_templates", if inbox.templates.is_null() { json!([]) } else { inbox.templates.clone() });
+            set(&mut shown, "reauthorization_required", handles.troubled.has(row.id).into());
+            if for_administrator && let Some(config) = blanked(&inbox.settings).get_mut("provider_config") {
+                set(&mut shown, "provider_config", config.take());
+            }
+        }
     }
     shown
 }
@@ -198,8 +215,8 @@ pub fn inbox(inbox: &Inbox, for_administrator: bool) -> Value {
 pub fn blanked(settings: &ChannelSettings) -> Value {
     let mut fields = serde_json::to_value(settings).unwrap_or_default();
     for name in settings.secret_fields() {
-        if fields.get(*name).and_then(Value::as_str).is_some_and(|secret| !secret.is_empty()) {
-            set(&mut fields, name, BLANK.into());
+        if let Some(Value::String(secret)) = field_mut(&mut fields, name).filter(|secret| secret.as_str() != Some("")) {
+            BLANK.clone_into(secret);
         }
     }
     fields
@@ -232,6 +249,7 @@ pub fn slim_inbox(inbox: &Inbox) -> Value {
         "channel_type": inbox.settings.channel_type(),
         "provider": match &inbox.settings {
             ChannelSettings::Email(settings) if !settings.provider.is_empty() => Some(settings.provider.clone()),
+            ChannelSettings::Whatsapp(settings) => Some(settings.provider.clone()),
             _ => None,
         },
     })

@@ -60,6 +60,8 @@ routes! {
         GET "/cable" => cable::open;
         GET "/files/{signed_key}/{file_name}" => files::show;
         PUT "/files/{signed_key}/{file_name}" => direct_uploads::put;
+        GET "/webhooks/{kind}/{address}" => provider_webhooks::receive;
+        POST "/webhooks/{kind}/{address}" => provider_webhooks::receive;
         POST "/auth/sign_in" => sessions::sign_in;
         GET "/auth/validate_token" => sessions::validate;
         DELETE "/auth/sign_out" => sessions::sign_out;
@@ -245,7 +247,7 @@ routes! {
         POST "/api/v1/accounts/{account_id}/inboxes/{inbox_id}/reset_secret" => inboxes::reset_secret;
         POST "/api/v1/accounts/{account_id}/inboxes/{inbox_id}/reconnect" => inboxes::reconnect;
         DELETE "/api/v1/accounts/{account_id}/inboxes/{inbox_id}/avatar" => inboxes::remove_avatar;
-        POST "/api/v1/accounts/{account_id}/inboxes/{inbox_id}/sync_templates" => absent::sync_templates;
+        POST "/api/v1/accounts/{account_id}/inboxes/{inbox_id}/sync_templates" => message_templates::synchronize;
         GET "/api/v1/accounts/{account_id}/inboxes/{inbox_id}/assignment_policy" => assignment_policies::of_inbox;
         POST "/api/v1/accounts/{account_id}/inboxes/{inbox_id}/assignment_policy" => assignment_policies::set_of_inbox;
         DELETE "/api/v1/accounts/{account_id}/inboxes/{inbox_id}/assignment_policy" => assignment_policies::remove_of_inbox;

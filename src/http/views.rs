@@ -1,6 +1,6 @@
 //! Reads rows with what belongs to them, for answers: a constant number of statements per page, whatever is on it.
 use super::error::ApiResult;
-use actors::conversation::rules;
+use actors::conversation::{last_heard, rules};
 use actors::event::{ConversationView, InboxCard, MessageView, NotificationView};
 use actors::message::Sender;
 use actors::system::Handles;
@@ -35,6 +35,9 @@ pub async fn conversations(handles: &Handles, rows: Vec<conversation::Model>) ->
     let messages = messages_by_id(handles, ids).await?;
     let contacts = contacts(handles, rows.iter().map(|row| row.contact_id)).await?;
     let (catalog, now) = (handles.catalog.now(), entity::now());
+    let by_contact = rows.iter().filter(|row| catalog.inbox(row.inbox_id).is_some_and(|inbox| inbox.counts_by_contact()));
+    let by_contact: Vec<i64> = by_contact.map(|row| row.contact_inbox_id).collect();
+    let heard = last_heard(db, &by_contact).await?;
     let mut shown = Vec::with_capacity(rows.len());
     for row in rows {
         let (Some(inbox), Some(contact), Some(identity)) =
@@ -43,6 +46,7 @@ pub async fn conversations(handles: &Handles, rows: Vec<conversation::Model>) ->
             continue;
         };
         let (last_id, said_id, last_incoming_at) = last.get(&row.id).copied().unwrap_or_default();
+        let last_incoming_at = if inbox.counts_by_contact() { heard.get(&row.contact_inbox_id).copied() } else { last_incoming_at };
         let view = ConversationView {
             contact: contact.clone(),
             contact_inbox: identity.clone(),

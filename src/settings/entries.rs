@@ -93,6 +93,13 @@ pub(super) fn read(document: &Document) -> Result<Vec<InboxEntry>, SettingsError
         if !names.insert(entry.name.clone()) {
             return Err(document.error(&format!("{path}.name"), format!("{:?} is the name of an earlier inbox too", entry.name)));
         }
+        if let (Some(key), Some(field)) = (entry.channel.unique_key(), entry.channel.unique_field()) {
+            let earlier = entries.iter().find(|earlier: &&InboxEntry| earlier.channel.unique_key().as_ref() == Some(&key));
+            if let Some(earlier) = earlier {
+                let problem = format!("an earlier inbox ({:?}) has the same account at {}", earlier.name, entry.channel.provider());
+                return Err(document.error(&format!("{path}.channel.{field}"), problem));
+            }
+        }
         entries.push(entry);
     }
     Ok(entries)
@@ -140,15 +147,35 @@ fn read_channel(document: &Document, path: &str, table: &Table) -> Result<Channe
         Err(error) => return Err(wrong_field(document, path, table, &given, &error.to_string())),
     };
     // A channel ignores fields it does not know, since the API must; the file must not. What it knows is what it writes.
-    if let Ok(Json::Object(all)) = serde_json::to_value(&settings)
-        && let Some(name) = given.keys().find(|name| !all.contains_key(*name))
-    {
-        return Err(document.error(&format!("{path}.{name}"), unknown(name, all.keys().map(String::as_str))));
+    if let Ok(Json::Object(all)) = serde_json::to_value(&settings) {
+        known_only(document, path, &given, &all)?;
+        let within = all.iter().filter(|(name, _)| settings.secret_fields().iter().any(|field| field.starts_with(&format!("{name}."))));
+        for (name, all) in within {
+            if let (Some(Json::Object(given)), Json::Object(all)) = (given.get(name), all) {
+                known_only(document, &format!("{path}.{name}"), given, all)?;
+            }
+        }
     }
     ChannelSettings::parse(Json::Object(given)).map_err(|problem| {
-        let named = table.keys().filter(|name| problem.contains(name.as_str())).max_by_key(|name| name.len());
+        let named = names(table).into_iter().filter(|name| problem.contains(name.as_str())).max_by_key(|name| name.len());
         document.error(&named.map_or_else(|| path.to_owned(), |name| format!("{path}.{name}")), problem)
     })
+}
+
+fn known_only(document: &Document, path: &str, given: &Map<String, Json>, all: &Map<String, Json>) -> Result<(), SettingsError> {
+    match given.keys().find(|name| !all.contains_key(*name)) {
+        Some(name) => Err(document.error(&format!("{path}.{name}"), unknown(name, all.keys().map(String::as_str)))),
+        None => Ok(()),
+    }
+}
+
+/// The names of all fields; those of tables within with a dot.
+fn names(table: &Table) -> Vec<String> {
+    let within = |name: &String, value: &Value| match value {
+        Value::Table(inner) => names(inner).into_iter().map(|inner| format!("{name}.{inner}")).collect(),
+        _ => Vec::new(),
+    };
+    table.iter().flat_map(|(name, value)| std::iter::once(name.clone()).chain(within(name, value))).collect()
 }
 
 /// Finds the field that a channel's parser complained of: it complains the same of this field alone. The complaint repeats
@@ -172,7 +199,18 @@ fn wrong_field(document: &Document, path: &str, table: &Table, given: &Map<Strin
         others.remove(name.as_str());
         parse(alone).is_err_and(|error| error == complaint) || parse(others).err().is_none_or(|error| error != complaint)
     });
+    // Of a table, the field of it without which the complaint is another.
+    let within = wrong.and_then(|(name, value)| {
+        let inner = value.as_table()?.iter().find(|(inner, _)| {
+            let mut others = given.clone();
+            others.get_mut(name).and_then(Json::as_object_mut).and_then(|table| table.remove(inner.as_str()));
+            parse(others).err().is_none_or(|error| error != complaint)
+        })?;
+        Some((format!("{name}.{}", inner.0), inner.1))
+    });
+    let wrong = within.or_else(|| wrong.map(|(name, value)| (name.clone(), value)));
     let expected = complaint.rsplit_once("expected ").map(|(_, expected)| expected);
+    let expected = expected.map(|expected| if expected.starts_with("struct ") { "a table" } else { expected });
     match (wrong, expected) {
         (Some((name, value)), Some(expected)) => {
             document.error(&format!("{path}.{name}"), format!("expected {expected}, found {}", known::found(value)))

@@ -92,6 +92,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(Kind::Text(any), restart, mail.username),
     setting!(Kind::Text(any), restart, mail.password),
     setting!(Kind::Text(any), restart, mail.from),
+    setting!(Kind::Text(provider_address), restart, providers.telegram_url),
+    setting!(Kind::Text(provider_address), restart, providers.meta_url),
+    setting!(Kind::Text(version), restart, providers.meta_version),
     setting!(Kind::Text(|text| one_of(text, &["text", "json"])), restart, log.format),
     setting!(Kind::Text(filter), reloads, log.filter),
     setting!(Kind::Integer(1, 600), restart, webhooks.timeout_seconds),
@@ -208,6 +211,20 @@ fn web_address(text: &str) -> Result<(), String> {
         Ok(())
     } else {
         Err("expected an address that begins with http:// or https://, has a host, and has no user, query or fragment".to_owned())
+    }
+}
+
+fn provider_address(text: &str) -> Result<(), String> {
+    not_empty(text).and_then(|()| web_address(text))
+}
+
+fn version(text: &str) -> Result<(), String> {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = text.strip_prefix('v').and_then(|number| number.split_once('.'));
+    if parts.is_some_and(|(major, minor)| is_number(major) && is_number(minor)) {
+        Ok(())
+    } else {
+        Err(format!("expected a version such as v23.0, found {text:?}"))
     }
 }
 

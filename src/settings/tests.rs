@@ -85,6 +85,8 @@ fn every_known_setting_can_be_set_by_the_environment_and_shows_as_a_difference()
         let value = match (setting.key, setting.kind) {
             ("server.bind", _) => "127.0.0.1:4000",
             ("server.public_url" | "files.s3_endpoint" | "server.cors_origins", _) => "https://support.example",
+            ("providers.telegram_url" | "providers.meta_url", _) => "http://127.0.0.1:8081",
+            ("providers.meta_version", _) => "v24.0",
             ("database.url", _) => "sqlite:///tmp/other.db",
             ("bootstrap.admin_email", _) => "root@shop.example",
             ("outbound.allow_cidrs" | "server.trusted_proxies", _) => "10.0.0.0/8",
@@ -150,6 +152,9 @@ fn what_is_empty_is_derived() {
     let relay = with("mail.host = 'relay'\nmail.security = 'tls'\nmail.port = 465").mail_relay().unwrap();
     assert_eq!((relay.host.as_str(), relay.port, relay.security), ("relay", 465, MailSecurity::Tls));
     assert_eq!((relay.username, relay.password, relay.from), (None, None, None));
+    let providers = with("[providers]\ntelegram_url = 'http://127.0.0.1:8081/'\nmeta_version = 'v24.0'").providers();
+    assert_eq!((providers.telegram_url.as_str(), providers.meta_version.as_str()), ("http://127.0.0.1:8081", "v24.0"));
+    assert_eq!(providers.meta_url, "https://graph.facebook.com");
     let s3 = |prefix: &str, credentials| FileStore::S3 {
         bucket: "b".into(),
         prefix: prefix.into(),
@@ -201,6 +206,9 @@ fn errors_name_file_line_key_and_what_was_expected() {
         ("server.public_url = 'support.example'", "begins with http:// or https://"),
         ("server.public_url = 'https://a.example/?b=c'", "no user, query or fragment"),
         ("server.cors_origins = ['https://a.example/b']", "expected * or an origin"),
+        ("providers.telegram_url = ''", "must not be empty"),
+        ("providers.meta_url = 'graph.facebook.com'", "begins with http:// or https://"),
+        ("providers.meta_version = '23'", "expected a version such as v23.0, found \"23\""),
         ("bootstrap.admin_email = 'root'", "expected an e-mail address"),
         ("log.filter = 'a=b=c'", "expected a log filter"),
     ] {
@@ -265,6 +273,27 @@ fn inbox_entries_are_read_and_their_errors_have_a_line() {
     ] {
         assert_eq!(error(line, &[]), expected, "{line}");
     }
+    let whatsapp =
+        |config: &str| format!("[[inbox]]\nname = 'x'\n[inbox.channel]\ntype = 'whatsapp'\n[inbox.channel.provider_config]\n{config}");
+    let config = "api_key = 'k'\nphone_number_id = '11'\nbusiness_account_id = '22'\n";
+    let entry = layered(&whatsapp(config), &[]).unwrap().inboxes.remove(0).channel;
+    assert_eq!((entry.kind(), entry.unique_key().as_deref(), entry.webhook_address()), ("whatsapp", Some("whatsapp:11"), Some("11")));
+    for (config, expected) in [
+        (
+            format!("{config}app_secert = 'x'"),
+            "k.toml:9: inbox.channel.provider_config.app_secert: is not a known field, the nearest is app_secret",
+        ),
+        (format!("{config}app_secret = 4711"), "k.toml:9: inbox.channel.provider_config.app_secret: expected a string, found an integer"),
+        (
+            config.replace("'11'", "'no digits'"),
+            "k.toml:7: inbox.channel.provider_config.phone_number_id: provider_config.phone_number_id must be Meta's id of the number: digits",
+        ),
+    ] {
+        assert_eq!(error(&whatsapp(&config), &[]), expected, "{config}");
+    }
+    let bot = |name: &str| format!("[[inbox]]\nname = '{name}'\nchannel = {{ type = 'telegram', bot_token = '712345:{name}' }}\n");
+    let twice = error(&(bot("one") + &bot("two")), &[]);
+    assert_eq!(twice, "k.toml:6: inbox.channel.bot_token: an earlier inbox (\"one\") has the same account at Telegram");
     let twice = "[[inbox]]\nname = 'x'\nchannel.type = 'api'\n[[inbox]]\nname = 'x '\nchannel.type = 'api'";
     assert_eq!(error(twice, &[]), "k.toml:5: inbox.name: \"x\" is the name of an earlier inbox too");
     let kind = error("[[inbox]]\nname = 'x'\nchannel.type = 'carrier pigeon'", &[]);

@@ -23,6 +23,7 @@ mod audit;
 mod bad_bodies;
 mod bad_input;
 mod canned_responses;
+mod channel_settings;
 mod client_api;
 mod closing;
 mod contact_import;

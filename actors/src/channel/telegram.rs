@@ -144,11 +144,12 @@ impl Channel for TelegramChannel {
         let chat = chat(&message.source_id)?;
         let parts = compose::parts(message).map_err(ChannelError::Rejected)?;
         let quotes = message.quotes.as_deref().and_then(|id| message_ids(id).first().copied());
-        for (position, part) in parts.iter().enumerate().skip(message.sent.ids().len()) {
+        for (position, part) in parts.iter().enumerate().skip(message.sent.count()) {
             let ids = self.api.send(chat, part, quotes.filter(|_| position == 0)).await?;
-            message.sent.add(joined(&ids));
+            message.sent.add(ids.into_iter().map(|id| provider_id(chat, id)).collect());
         }
-        Ok(ProviderId(format!("{chat}:{}", message.sent.ids().join(","))))
+        let ids: Vec<i32> = message.sent.all().iter().flatten().flat_map(|id| message_ids(id)).collect();
+        Ok(ProviderId(format!("{chat}:{}", joined(&ids))))
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -281,8 +282,8 @@ fn unknown() -> ChannelError {
     ChannelError::Rejected("Telegram does not have this message: it was not sent, or not by this bot".into())
 }
 
-fn joined(ids: &[i64]) -> String {
-    ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",")
+fn joined(ids: &[i32]) -> String {
+    ids.iter().map(i32::to_string).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]

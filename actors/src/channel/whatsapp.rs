@@ -24,6 +24,8 @@ mod samples_tests;
 #[cfg(test)]
 mod talk_tests;
 
+pub use webhook::addressees;
+
 use super::request::{Webhook, WebhookRequest};
 use super::{Channel, ChannelError, Inlet, Media, Presence, Registration, SessionStatus, Templates, Tools};
 use crate::message::{Capabilities, FirstContact, Outbound, ProviderId, RemoteFile};
@@ -136,6 +138,17 @@ impl Settings {
     pub fn unique_key(&self) -> &str {
         &self.provider_config.phone_number_id
     }
+
+    /// What stands in the address of our webhook: the number, or Meta's id of it while the number is not known.
+    pub fn webhook_address(&self) -> &str {
+        if self.phone_number.is_empty() { &self.provider_config.phone_number_id } else { &self.phone_number }
+    }
+
+    /// Whether one of these ids is that of the number, or of its account.
+    pub fn is_addressed(&self, addressees: &[String]) -> bool {
+        let config = &self.provider_config;
+        addressees.iter().any(|id| *id == config.phone_number_id || *id == config.business_account_id)
+    }
 }
 
 /// Sealed at rest, blanked on the wire; a dot leads into an object.
@@ -148,6 +161,7 @@ pub fn capabilities() -> Capabilities {
         parallel_sends: 8,
         reply_window: Some(chrono::Duration::hours(24)),
         first_contact: FirstContact::Template,
+        aliases: true,
         ..Capabilities::PLAIN
     }
 }
@@ -176,17 +190,17 @@ impl WhatsappChannel {
 
     /// Sends the parts that Meta does not have yet; the id of the last one.
     async fn send_parts(&self, message: &Outbound, parts: &[Part]) -> Result<ProviderId, ChannelError> {
-        let mut last = ProviderId::default();
-        for (number, part) in parts.iter().enumerate() {
-            last = match self.progress.sent(message.message_id, number) {
-                Some(provider_id) => ProviderId(provider_id),
+        for (number, part) in parts.iter().enumerate().skip(message.sent.count()) {
+            let provider_id = match self.progress.sent(message.message_id, number) {
+                Some(provider_id) => provider_id,
                 None => self.send_part(message, part, number, parts.len()).await?,
             };
+            message.sent.add(vec![provider_id]);
         }
-        Ok(last)
+        Ok(ProviderId(message.sent.all().into_iter().flatten().next_back().unwrap_or_default()))
     }
 
-    async fn send_part(&self, message: &Outbound, part: &Part, number: usize, parts: usize) -> Result<ProviderId, ChannelError> {
+    async fn send_part(&self, message: &Outbound, part: &Part, number: usize, parts: usize) -> Result<String, ChannelError> {
         let body = match self.upload(message, part, number).await {
             Ok(Some(media_id)) => part.with_media(&media_id),
             Ok(None) => part.body.clone(),
@@ -201,7 +215,7 @@ impl WhatsappChannel {
         let provider_id = taken.map_err(|failure| self.send_error(failure, message, number))?;
         self.progress.note(Callback::new(message.message_id, number, parts), &provider_id);
         self.progress.pair_is_free(&message.source_id);
-        Ok(ProviderId(provider_id))
+        Ok(provider_id)
     }
 
     /// The id of the part's file at Meta, where it has one.

@@ -1,4 +1,6 @@
 //! One change of a contact at a time: a change is computed from the row, and nobody else may replace the row meanwhile.
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -27,6 +29,21 @@ impl Turns {
         let first = self.lock(one.min(other)).await;
         let second = if one == other { None } else { self.lock(one.max(other)).await };
         [first, second]
+    }
+
+    /// The same for a person in an inbox, by all its addresses there.
+    pub async fn of_names(&self, inbox_id: i64, names: &[&str]) -> Vec<Option<MutexGuard<'_, ()>>> {
+        let place_of = |name: &&str| {
+            let mut hasher = DefaultHasher::new();
+            (inbox_id, name).hash(&mut hasher);
+            usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default()
+        };
+        let places: BTreeSet<usize> = names.iter().map(place_of).collect();
+        let mut held = Vec::with_capacity(places.len());
+        for place in places {
+            held.push(self.lock(place).await);
+        }
+        held
     }
 
     async fn lock(&self, place: usize) -> Option<MutexGuard<'_, ()>> {

@@ -45,7 +45,7 @@ impl Work {
                     let (after, said) = rules::after_change(&row, &change, &act.by, now);
                     if let Some(words) = said {
                         let view = rules::message_of_rule(&after, MessageType::Activity, words, now);
-                        messages.push(NewMessage { view, files: Vec::new() });
+                        messages.push(NewMessage::bare(view));
                     }
                     if let Change::Muted(muted) = change {
                         contact = blocked(&contact, muted, now);
@@ -114,7 +114,7 @@ impl Work {
             return Err(ConversationError::Refused(words));
         }
         let view = MessageView { message, attachments: Vec::new(), sender: Some(sender.clone()), echo_id: draft.echo_id };
-        Ok(NewMessage { view, files: draft.files })
+        Ok(NewMessage { view, files: draft.files, downloads: Vec::new() })
     }
 }
 

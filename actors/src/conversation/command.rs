@@ -3,7 +3,7 @@ use super::rules::{By, Change};
 use crate::channel::ChannelError;
 use crate::event::MacroPost;
 use crate::mailer::Mail;
-use crate::message::{Key, Profile, ProviderId, Sender, UserCard};
+use crate::message::{Amendment, Card, Key, Place, Profile, ProviderId, RemoteFile, Sender, UserCard, Writer};
 use crate::store::{Made, NewFile, Recorded, StoreError};
 use actix::Message;
 use chrono::{DateTime, Utc};
@@ -87,10 +87,14 @@ pub enum Step {
 }
 
 /// A message of the contact, its files stored already.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Incoming {
     /// Which conversation it belongs to.
     pub target: Target,
+    /// Who wrote it.
+    pub writer: Writer,
+    /// When it was written, by the provider's clock; now, where none is given.
+    pub written_at: Option<DateTime<Utc>>,
     /// Of a contact that is new.
     pub profile: Profile,
     /// The provider's id: the same id again is a repeat.
@@ -105,6 +109,10 @@ pub struct Incoming {
     pub conversation_attributes: Map<String, Value>,
     /// Its files.
     pub files: Vec<NewFile>,
+    /// Files that the provider still has.
+    pub downloads: Vec<RemoteFile>,
+    /// Places and cards.
+    pub things: Vec<Thing>,
     /// The sending client's own id of the message.
     pub echo_id: Option<String>,
     /// Written by a machine: is not answered by one.
@@ -113,12 +121,22 @@ pub struct Incoming {
     pub claim: Option<i64>,
 }
 
+/// What a message carries that is no file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Thing {
+    /// A place on the map.
+    Place(Place),
+    /// A person's card.
+    Card(Card),
+}
+
 /// Which conversation a message of the contact belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Target {
     /// This one.
     Given(i64),
     /// The latest that is not resolved, or a new one.
+    #[default]
     Latest,
     /// A new one, unless the inbox keeps to a single one.
     New,
@@ -184,8 +202,8 @@ pub struct Open {
 /// What came of a message.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// The provider has it.
-    Sent(ProviderId),
+    /// The provider has it, under this id; in several parts, where it took it as several.
+    Sent(ProviderId, Vec<Vec<String>>),
     /// To be tried again.
     Later {
         /// How often it has failed.
@@ -194,13 +212,38 @@ pub enum Outcome {
         due_at: DateTime<Utc>,
         /// Why.
         error: String,
+        /// The parts that the provider has already.
+        sent_parts: Vec<Vec<String>>,
     },
     /// The provider will never take it.
     Failed(String),
+    /// What was queued at this time was done at the provider: it has the new text, or the message no more. Or it refused, in its
+    /// words.
+    Revised(DateTime<Utc>, Option<String>),
+    /// The provider tells of it, under this id.
+    Amended(Amendment, String),
+    /// A file that the provider had is here.
+    Fetched {
+        /// The row of `downloads`.
+        download_id: i64,
+        /// The file.
+        file: Box<NewFile>,
+    },
+    /// A file that the provider had will never be here.
+    Lost {
+        /// The row of `downloads`.
+        download_id: i64,
+        /// What it was called.
+        file_name: String,
+        /// Why.
+        reason: String,
+    },
     /// The customer's system reports how far it came, in the name of a user.
     Reported(MessageStatus, Option<String>, UserCard),
     /// An agent has it tried once more.
     Retry(UserCard),
+    /// An agent changes what it says.
+    Edit(String, UserCard),
     /// An agent takes it back.
     Delete(UserCard),
     /// The contact answers what it asks for: what was chosen or filled in, and the e-mail address among it.
@@ -211,8 +254,8 @@ impl Outcome {
     /// The user who caused it, if one did.
     pub fn performer(&self) -> Option<&UserCard> {
         match self {
-            Outcome::Reported(_, _, user) | Outcome::Retry(user) | Outcome::Delete(user) => Some(user),
-            Outcome::Sent(_) | Outcome::Later { .. } | Outcome::Failed(_) | Outcome::Submitted(..) => None,
+            Outcome::Reported(_, _, user) | Outcome::Retry(user) | Outcome::Edit(_, user) | Outcome::Delete(user) => Some(user),
+            _ => None,
         }
     }
 }
@@ -226,6 +269,9 @@ pub enum ConversationError {
     /// The rules forbid it, in words for whoever asked.
     #[error("{0}")]
     Refused(String),
+    /// The contact is kept under another address.
+    #[error("the contact is kept under another address")]
+    Renamed,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -238,6 +284,12 @@ impl ConversationError {
     /// Whether it may have been carried out all the same.
     pub fn leaves_doubt(&self) -> bool {
         matches!(self, ConversationError::Unanswered | ConversationError::Store(StoreError::Database(_) | StoreError::Unanswered))
+    }
+}
+
+impl From<StoreError> for ChannelError {
+    fn from(error: StoreError) -> Self {
+        ConversationError::from(error).into()
     }
 }
 

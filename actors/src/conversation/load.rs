@@ -9,9 +9,9 @@ use crate::people;
 use crate::store::{Recorded, Row, StoreError};
 use chrono::{DateTime, Utc};
 use entity::message::{MessageStatus, MessageType, SenderType};
-use entity::{attachment, contact, contact_inbox, conversation, inbox, message};
+use entity::{attachment, contact, contact_alias, contact_inbox, conversation, inbox, message};
 use sea_orm::sea_query::{Order, Query};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, Statement};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ pub struct State {
     /// The id of the latest conversation.
     pub latest: Option<i64>,
     known: HashMap<i64, Known>,
+    /// When the contact wrote last in the inbox, where the channel counts by that; read when it is first needed.
+    heard: Option<Option<DateTime<Utc>>>,
 }
 
 /// A contact and its identity.
@@ -55,6 +57,8 @@ pub struct Known {
     /// Its latest message.
     pub last_message: Option<Arc<MessageView>>,
     last_incoming_at: Option<DateTime<Utc>>,
+    /// When the contact wrote last in the inbox, where the channel counts by that.
+    heard: Option<Option<DateTime<Utc>>>,
     /// When the last messages were written: no more than are allowed in a minute.
     written_at: VecDeque<DateTime<Utc>>,
     /// Read when it is first asked for.
@@ -64,12 +68,18 @@ pub struct Known {
 impl Known {
     /// One in which nothing was said yet.
     fn new(row: Arc<conversation::Model>) -> Self {
-        Known { row, last_message: None, last_incoming_at: None, written_at: VecDeque::new(), spoken: Some(Spoken::default()) }
+        let spoken = Some(Spoken::default());
+        Known { row, last_message: None, last_incoming_at: None, heard: None, written_at: VecDeque::new(), spoken }
     }
 
     /// Whether an answer may be written now.
     pub fn can_reply(&self, inbox: &Inbox, now: DateTime<Utc>) -> bool {
-        rules::can_reply(&inbox.settings, self.last_incoming_at, now)
+        rules::can_reply(&inbox.settings, self.heard_at(), now)
+    }
+
+    /// When the contact wrote last, as the channel counts.
+    pub fn heard_at(&self) -> Option<DateTime<Utc>> {
+        self.heard.unwrap_or(self.last_incoming_at)
     }
 
     /// Whether one more message would be too many.
@@ -104,10 +114,10 @@ impl Known {
 }
 
 impl State {
-    /// Reads the contact and the id of its latest conversation, once.
-    pub async fn load(&mut self, db: &Db, key: &Key) -> Result<(), StoreError> {
+    /// Reads the contact and the id of its latest conversation, once. False if the contact is kept under another address now.
+    pub async fn load(&mut self, db: &Db, key: &Key) -> Result<bool, StoreError> {
         if self.is_loaded {
-            return Ok(());
+            return Ok(true);
         }
         let identity = contact_inbox::Entity::find()
             .filter(contact_inbox::Column::InboxId.eq(key.inbox_id))
@@ -123,15 +133,38 @@ impl State {
                 .one(&db.read);
             self.latest = latest.await?;
             self.person = contact.map(|contact| Person { contact: Arc::new(contact), contact_inbox: Arc::new(contact_inbox) });
+        } else {
+            let alias = contact_alias::Entity::find()
+                .filter(contact_alias::Column::InboxId.eq(key.inbox_id))
+                .filter(contact_alias::Column::Value.eq(&key.source_id));
+            if alias.one(&db.read).await?.is_some() {
+                return Ok(false);
+            }
         }
         self.is_loaded = true;
+        Ok(true)
+    }
+
+    /// Reads when the contact wrote last in the inbox, once, where the channel counts by that.
+    pub async fn hear(&mut self, db: &Db, inbox: &Inbox) -> Result<(), StoreError> {
+        if self.heard.is_none() && rules::counts_by_contact(&inbox.settings.capabilities()) {
+            self.heard = Some(match &self.person {
+                Some(person) => last_heard(&db.read, &[person.contact_inbox.id]).await?.remove(&person.contact_inbox.id),
+                None => None,
+            });
+        }
         Ok(())
+    }
+
+    /// When the contact wrote last in the inbox, where the channel counts by that.
+    pub fn heard(&self) -> Option<DateTime<Utc>> {
+        self.heard.flatten()
     }
 
     /// A conversation of this contact in this inbox.
     pub async fn conversation(&mut self, surroundings: &Surroundings, id: i64) -> Result<Option<Known>, StoreError> {
         if let Some(known) = self.known.get(&id) {
-            return Ok(Some(known.clone()));
+            return Ok(Some(Known { heard: self.heard, ..known.clone() }));
         }
         let Some(person) = &self.person else { return Ok(None) };
         let db = &surroundings.db.read;
@@ -147,7 +180,7 @@ impl State {
         let written_at =
             if is_busy { times(of_conversation, MESSAGES_PER_MINUTE).all(db).await?.into_iter().rev().collect() } else { VecDeque::new() };
         let last_incoming_at = last_incoming.map(|message| message.created_at);
-        let known = Known { row: Arc::new(row), last_message: last, last_incoming_at, written_at, spoken: None };
+        let known = Known { row: Arc::new(row), last_message: last, last_incoming_at, heard: self.heard, written_at, spoken: None };
         self.remember(id, known.clone());
         Ok(Some(known))
     }
@@ -193,8 +226,9 @@ impl State {
             (Some(said), _) => Some(Arc::new(MessageView { echo_id: None, ..said.clone() })),
             (None, before) => before,
         };
-        let last_incoming_at = incoming_at.or(incoming_before);
-        let known = Known { row: conversation.clone(), last_message, last_incoming_at, written_at, spoken };
+        let last_incoming_at = incoming_at.max(incoming_before);
+        self.heard = self.heard.map(|heard| heard.max(incoming_at));
+        let known = Known { row: conversation.clone(), last_message, last_incoming_at, heard: self.heard, written_at, spoken };
         self.latest = self.latest.max(Some(conversation.id));
         self.remember(conversation.id, known);
     }
@@ -215,6 +249,31 @@ pub async fn new_person(db: &Db, inbox: &inbox::Model, key: &Key, profile: &Prof
         None => Row::New(people::new_contact(inbox.account_id, profile, &key.source_id, now)),
     };
     Ok((contact, Row::New(people::new_identity(key, now))))
+}
+
+/// When the contacts of identities wrote last, in whatever conversation. Each conversation is one look-up at the end of an index.
+///
+/// # Errors
+/// If the database fails.
+pub async fn last_heard(db: &impl ConnectionTrait, contact_inbox_ids: &[i64]) -> Result<HashMap<i64, DateTime<Utc>>, DbErr> {
+    let mut last: HashMap<i64, DateTime<Utc>> = HashMap::new();
+    if contact_inbox_ids.is_empty() {
+        return Ok(last);
+    }
+    let ids: Vec<String> = contact_inbox_ids.iter().map(i64::to_string).collect();
+    let statement = format!(
+        "SELECT c.contact_inbox_id, (SELECT m.created_at FROM messages m WHERE m.conversation_id = c.id AND m.message_type = 0 \
+         ORDER BY m.id DESC LIMIT 1) FROM conversations c WHERE c.contact_inbox_id IN ({})",
+        ids.join(", ")
+    );
+    for row in db.query_all_raw(Statement::from_string(db.get_database_backend(), statement)).await? {
+        let (id, at): (i64, Option<DateTime<Utc>>) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        if let Some(at) = at {
+            let known = last.entry(id).or_insert(at);
+            *known = at.max(*known);
+        }
+    }
+    Ok(last)
 }
 
 /// When messages were written, of so many.

@@ -4,9 +4,9 @@ mod change;
 pub use change::{By, Change, LabelEdit, after_change, labels_of};
 
 use crate::catalog::Inbox;
-use crate::channel::ChannelSettings;
+use crate::channel::{ChannelSettings, api};
 use crate::event::MessageView;
-use crate::message::{Capabilities, Delivery, Sender};
+use crate::message::{Capabilities, Delivery, FirstContact, Sender};
 use crate::working_hours;
 use chrono::{DateTime, Duration, Utc};
 use entity::conversation::Status;
@@ -81,17 +81,34 @@ pub fn after_outgoing(before: &conversation::Model, message: &message::Model, no
     after
 }
 
-/// Whether an answer may be written now, given when the contact wrote last.
+/// Whether the channel counts by when the contact wrote last in the inbox, in whatever conversation.
+pub fn counts_by_contact(capabilities: &Capabilities) -> bool {
+    capabilities.reply_window.is_some() || capabilities.first_contact != FirstContact::Free
+}
+
+/// Whether an answer may be written now, given when the contact wrote last: in the inbox where the channel
+/// [counts by that](counts_by_contact), otherwise in the conversation.
 pub fn can_reply(settings: &ChannelSettings, last_incoming_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
-    let ChannelSettings::Api(settings) = settings else { return true };
-    let window = settings.additional_attributes.get("agent_reply_time_window").and_then(|hours| match hours {
+    let window = match settings {
+        ChannelSettings::Api(settings) => api_window(settings),
+        settings => {
+            let capabilities = settings.capabilities();
+            if capabilities.first_contact == FirstContact::Never && last_incoming_at.is_none() {
+                return false;
+            }
+            capabilities.reply_window
+        }
+    };
+    window.is_none_or(|window| last_incoming_at.is_some_and(|at| now - at <= window))
+}
+
+/// The window that the customer's system asked for, in hours.
+fn api_window(settings: &api::Settings) -> Option<Duration> {
+    let hours = settings.additional_attributes.get("agent_reply_time_window").and_then(|hours| match hours {
         Value::String(text) => text.trim().parse().ok(),
         hours => hours.as_i64(),
     });
-    match window {
-        Some(hours) if hours > 0 => last_incoming_at.is_some_and(|at| now - at <= Duration::try_hours(hours).unwrap_or(Duration::MAX)),
-        _ => true,
-    }
+    hours.filter(|hours| *hours > 0).map(|hours| Duration::try_hours(hours).unwrap_or(Duration::MAX))
 }
 
 /// Why this message may not be sent, in words for the agent.
@@ -100,7 +117,7 @@ pub fn refusal(message: &message::Model, file_sizes: &[i64], capabilities: &Capa
     if length > CONTENT_LIMIT {
         return Some(format!("Content is too long (maximum is {CONTENT_LIMIT} characters)"));
     }
-    if message.content.as_deref().unwrap_or_default().trim().is_empty() && file_sizes.is_empty() && message.content_type == "text" {
+    if file_sizes.is_empty() && is_blank(message) {
         return Some("Content or an attachment is required".into());
     }
     let files_limit = if message.message_type == MessageType::Incoming { INCOMING_ATTACHMENTS_LIMIT } else { ATTACHMENTS_LIMIT };
@@ -115,10 +132,34 @@ pub fn refusal(message: &message::Model, file_sizes: &[i64], capabilities: &Capa
     if file_sizes.iter().any(|size| *size > limit) {
         return Some(format!("This channel takes files of at most {} MB", limit >> 20));
     }
-    if is_to_contact && !can_reply {
-        return Some("The time to answer is over: the contact has to write again first (agent_reply_time_window of the inbox)".into());
+    let is_template = capabilities.first_contact == FirstContact::Template && message.additional_attributes.get(TEMPLATE_PARAMS).is_some();
+    (is_to_contact && !can_reply && !is_template).then(|| closed(capabilities).into())
+}
+
+/// Where the provider's template stands that a message is made from, in `additional_attributes` (contract, section 2, Messages).
+pub const TEMPLATE_PARAMS: &str = "template_params";
+
+/// Why nothing can be written now, and the way out.
+fn closed(capabilities: &Capabilities) -> &'static str {
+    match capabilities.first_contact {
+        FirstContact::Free => "The time to answer is over: the contact has to write again first (agent_reply_time_window of the inbox)",
+        FirstContact::Template => {
+            "The channel takes free messages only for a day after the contact wrote last: send a template that the provider approved \
+             (template_params)"
+        }
+        FirstContact::Never => {
+            "The channel lets nobody write first: ask the contact to write to you, then answer (at Telegram the contact opens the bot and \
+             presses Start)"
+        }
     }
-    None
+}
+
+/// Whether nothing is said: neither a text, nor what stands for one.
+fn is_blank(message: &message::Model) -> bool {
+    const SAYS: [&str; 3] = ["location", "contacts", "is_unsupported"];
+    let says = SAYS.iter().any(|name| message.content_attributes.get(name).is_some_and(|value| !value.is_null()));
+    let is_template = message.additional_attributes.get(TEMPLATE_PARAMS).is_some();
+    message.content.as_deref().unwrap_or_default().trim().is_empty() && message.content_type == "text" && !says && !is_template
 }
 
 /// The longest content of any message (contract, section 0, Limits).
@@ -250,7 +291,7 @@ pub fn sender_columns(sender: &Sender) -> (SenderType, i64) {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::channel::{api, email};
+    use crate::channel::email;
     use crate::message::Profile;
     use crate::people;
 

@@ -7,11 +7,11 @@ use crate::event::{AccountCard, CONTACT_COLUMNS, Fact, changes};
 use crate::message::UserCard;
 use entity::message::SenderType;
 use entity::{
-    attachment, audit_log, blob, contact, contact_inbox, contact_label, conversation, conversation_label, draft, macros, mention, message,
-    note, notification, outgoing, participant,
+    attachment, audit_log, blob, contact, contact_alias, contact_inbox, contact_label, conversation, conversation_label, download, draft,
+    macros, mention, message, message_part, note, notification, outgoing, participant,
 };
-use sea_orm::sea_query::{Expr, Query, SelectStatement};
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use sea_orm::sea_query::{Expr, OnConflict, Query, SelectStatement};
+use sea_orm::{ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,6 +25,13 @@ pub enum Departure {
     Conversation {
         /// Which.
         id: i64,
+    },
+    /// One of two identities of a contact in an inbox: the other takes over its conversations and its names.
+    Identity {
+        /// Which leaves.
+        identity: contact_inbox::Model,
+        /// Which stays.
+        heir_id: i64,
     },
 }
 
@@ -59,6 +66,7 @@ impl Departure {
             Departure::Conversation { id } => {
                 remove_conversations(db, conversations().and_where(conversation::Column::Id.eq(*id)).take()).await
             }
+            Departure::Identity { identity, heir_id } => take_over(db, identity, *heir_id).await.map(|()| Vec::new()),
         }
     }
 }
@@ -95,6 +103,12 @@ async fn remove(db: &impl ConnectionTrait, contact: &contact::Model) -> Result<V
             $entity::Entity::delete_many().filter($entity::Column::ContactId.eq(id)).exec(db).await?;
         )*};
     }
+    let identities = Query::select()
+        .column(contact_inbox::Column::Id)
+        .from(contact_inbox::Entity)
+        .and_where(contact_inbox::Column::ContactId.eq(id))
+        .take();
+    contact_alias::Entity::delete_many().filter(contact_alias::Column::ContactInboxId.in_subquery(identities)).exec(db).await?;
     leave!(contact_inbox contact_label note);
     contact::Entity::delete_by_id(id).exec(db).await?;
     Ok(keys)
@@ -125,7 +139,12 @@ async fn remove_conversations(db: &impl ConnectionTrait, ids: SelectStatement) -
     let own = Condition::all().add(blob::Column::Id.in_subquery(attached)).add(blob::Column::Id.not_in_subquery(used));
     let keys = drop_blobs(db, own).await?;
     attachment::Entity::delete_many().filter(attachment::Column::MessageId.in_subquery(messages())).exec(db).await?;
-    outgoing::Entity::delete_many().filter(outgoing::Column::MessageId.in_subquery(messages())).exec(db).await?;
+    macro_rules! forget_of_messages {
+        ($($entity:ident)*) => {$(
+            $entity::Entity::delete_many().filter($entity::Column::MessageId.in_subquery(messages())).exec(db).await?;
+        )*};
+    }
+    forget_of_messages!(outgoing download message_part);
     macro_rules! forget {
         ($($entity:ident)*) => {$(
             $entity::Entity::delete_many().filter($entity::Column::ConversationId.in_subquery(ids.clone())).exec(db).await?;
@@ -190,6 +209,32 @@ async fn merge(
     }
     heirs.filter(C::Id.eq(heir)).exec(db).await?;
     drop_avatar(db, contact.avatar_blob_id.filter(|blob| after.avatar_blob_id != Some(*blob))).await
+}
+
+/// Conversations and names of an identity become another's.
+async fn take_over(db: &impl ConnectionTrait, identity: &contact_inbox::Model, heir_id: i64) -> Result<(), DbErr> {
+    conversation::Entity::update_many()
+        .col_expr(conversation::Column::ContactInboxId, Expr::value(heir_id))
+        .filter(conversation::Column::ContactInboxId.eq(identity.id))
+        .exec(db)
+        .await?;
+    contact_alias::Entity::update_many()
+        .col_expr(contact_alias::Column::ContactInboxId, Expr::value(heir_id))
+        .filter(contact_alias::Column::ContactInboxId.eq(identity.id))
+        .exec(db)
+        .await?;
+    contact_inbox::Entity::delete_by_id(identity.id).exec(db).await?;
+    let name = contact_alias::ActiveModel {
+        id: ActiveValue::NotSet,
+        inbox_id: ActiveValue::Set(identity.inbox_id),
+        value: ActiveValue::Set(identity.source_id.clone()),
+        contact_inbox_id: ActiveValue::Set(heir_id),
+        created_at: ActiveValue::Set(entity::now()),
+    };
+    let again = OnConflict::columns([contact_alias::Column::InboxId, contact_alias::Column::Value])
+        .update_column(contact_alias::Column::ContactInboxId)
+        .to_owned();
+    contact_alias::Entity::insert(name).on_conflict(again).exec_without_returning(db).await.map(drop)
 }
 
 async fn drop_avatar(db: &impl ConnectionTrait, blob_id: Option<i64>) -> Result<Vec<String>, DbErr> {

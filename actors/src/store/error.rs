@@ -41,6 +41,7 @@ impl From<DbErr> for StoreError {
                 () if field(&["assignment_policies_by_name", "assignment_policies.name"]) => StoreError::Taken("name"),
                 () if field(&["labels_by_title", "labels.title"]) && !field(&["_labels"]) => StoreError::Taken("title"),
                 () if field(&["canned_responses_by_code", "canned_responses.short_code"]) => StoreError::Taken("short_code"),
+                () if field(&["inboxes_by_channel_key", "inboxes.channel_key"]) => StoreError::Taken("channel"),
                 () if field(&["custom_attribute_definitions"]) => StoreError::Taken("attribute_key"),
                 () => StoreError::Conflict(words),
             };

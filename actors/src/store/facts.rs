@@ -50,9 +50,9 @@ pub fn facts(record: &Record, catalog: &Snapshot) -> Vec<Fact> {
     for message in &record.retold {
         facts.push(Fact::MessageCreated(message.clone(), bare.clone()));
     }
-    for (before, after) in &record.changed_messages {
-        let changes = changes(&before.message, after, MESSAGE_COLUMNS);
-        facts.push(Fact::MessageUpdated(after_change(before, after), bare.clone(), changes));
+    for changed in &record.changed_messages {
+        let changes = changes(&changed.before.message, &changed.after, MESSAGE_COLUMNS);
+        facts.push(Fact::MessageUpdated(after_change(changed), bare.clone(), changes));
     }
     if let Row::Changed { before, after } = conversation {
         let answer = record.messages.iter().find(|message| is_answer(&message.view.message));

@@ -1,7 +1,7 @@
 //! The conversations that a merge gives to another contact, as they are told afterwards: a constant number of statements for each
 //! [`AT_ONCE`] of them.
 use crate::catalog::Snapshot;
-use crate::conversation::rules;
+use crate::conversation::{last_heard, rules};
 use crate::event::{ConversationView, Fact, InboxCard, MessageView};
 use crate::message::Sender;
 use chrono::{DateTime, Utc};
@@ -44,9 +44,13 @@ async fn views(
     let last = last_messages(db, ids).await?;
     let mut said = messages(db, catalog, heir, last.values().filter_map(|(id, _)| *id).collect()).await?;
     let now = entity::now();
+    let by_contact = rows.iter().filter(|row| catalog.inbox(row.inbox_id).is_some_and(|inbox| inbox.counts_by_contact()));
+    let by_contact: Vec<i64> = by_contact.map(|row| row.contact_inbox_id).collect();
+    let heard = last_heard(db, &by_contact).await?;
     let view = |row: conversation::Model| {
         let (inbox, identity) = (catalog.inbox(row.inbox_id)?, identities.get(&row.contact_inbox_id)?);
         let (last_id, last_incoming_at) = last.get(&row.id).copied().unwrap_or_default();
+        let last_incoming_at = if inbox.counts_by_contact() { heard.get(&row.contact_inbox_id).copied() } else { last_incoming_at };
         Some(ConversationView {
             contact: heir.clone(),
             contact_inbox: identity.clone(),

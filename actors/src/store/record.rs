@@ -4,8 +4,9 @@ use crate::catalog::Inbox;
 use crate::event::{AccountCard, Fact, MacroPost, MessageView};
 use crate::files::Stored;
 use crate::mailer::Mail;
-use crate::message::UserCard;
+use crate::message::{RemoteFile, UserCard};
 use chrono::{DateTime, Utc};
+use entity::outgoing::Action;
 use entity::{announcement, contact, contact_inbox, conversation, delivery, delivery_attempt, message};
 use sea_orm::{ActiveValue, ConnectionTrait, DbErr, EntityTrait};
 use serde::{Deserialize, Serialize};
@@ -63,7 +64,7 @@ pub struct Record {
     /// What is said, in order. If the first has a source id that is stored already, the whole command is a repeat.
     pub messages: Vec<NewMessage>,
     /// Messages that become others.
-    pub changed_messages: Vec<(MessageView, message::Model)>,
+    pub changed_messages: Vec<ChangedMessage>,
     /// Messages that are told once more, as if they were new.
     pub retold: Vec<MessageView>,
     /// The titles of the contact's labels before and after, where they change.
@@ -74,12 +75,28 @@ pub struct Record {
     pub mails: Vec<Mail>,
     /// What becomes of rows that waited to be sent.
     pub outgoing: Vec<OutgoingChange>,
+    /// Files that were fetched, or will never be: the ids of their rows.
+    pub fetched: Vec<i64>,
     /// The latest message before this command, for events about the conversation.
     pub last_message: Option<Arc<MessageView>>,
     /// Whether a reply may be written now.
     pub can_reply: bool,
     /// The row of `idempotency_keys` that this command answers, and with what.
     pub claim: Option<(i64, Made)>,
+}
+
+impl Record {
+    /// What would become of it if there were nothing to store.
+    pub fn unchanged(self) -> Recorded {
+        Recorded {
+            contact: self.contact.into_after(),
+            contact_inbox: self.contact_inbox.map(Row::into_after),
+            conversation: self.conversation.map(Row::into_after),
+            messages: Vec::new(),
+            repeated: false,
+            queued: false,
+        }
+    }
 }
 
 /// What a request has made that carries an idempotency key.
@@ -99,6 +116,26 @@ pub struct NewMessage {
     /// The row without its ids, and its sender.
     pub view: MessageView,
     /// The stored files that go with it.
+    pub files: Vec<NewFile>,
+    /// The files that the provider still has.
+    pub downloads: Vec<RemoteFile>,
+}
+
+impl NewMessage {
+    /// One without files.
+    pub fn bare(view: MessageView) -> Self {
+        NewMessage { view, files: Vec::new(), downloads: Vec::new() }
+    }
+}
+
+/// A message that becomes another.
+#[derive(Clone, Debug)]
+pub struct ChangedMessage {
+    /// As it was.
+    pub before: MessageView,
+    /// As it shall be.
+    pub after: message::Model,
+    /// Files that it has from now on beside those that it had.
     pub files: Vec<NewFile>,
 }
 
@@ -126,6 +163,10 @@ pub enum OutgoingChange {
     Done {
         /// Which.
         message_id: i64,
+        /// Only if it still waits since then: another change may have been queued meanwhile.
+        since: Option<DateTime<Utc>>,
+        /// The provider's ids of its parts, where there are several.
+        parts: Vec<String>,
     },
     /// It is tried again later.
     Later {
@@ -137,11 +178,15 @@ pub enum OutgoingChange {
         due_at: DateTime<Utc>,
         /// Why it failed.
         error: String,
+        /// The provider's ids of the parts that it has already.
+        sent_parts: Vec<Vec<String>>,
     },
     /// It waits again, from now.
     Queue {
         /// Which.
         message_id: i64,
+        /// For what.
+        action: Action,
     },
 }
 

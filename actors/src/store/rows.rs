@@ -1,7 +1,6 @@
 //! The statements of a group, one per table.
 use super::{Announcement, Attempt, NewMessage, Record, Recorded, Row};
 use crate::event::{Event, MessageView};
-use crate::wire::{VOICE_MESSAGE, set};
 use entity::{
     account, announcement, attachment, contact, contact_inbox, conversation, delivery, delivery_attempt, event, id_mark, message,
     notification,
@@ -67,6 +66,11 @@ impl Ids {
         let again = OnConflict::column(id_mark::Column::Name).update_column(id_mark::Column::LastId).to_owned();
         id_mark::Entity::insert_many::<id_mark::ActiveModel, _>(marks).on_conflict(again).exec_without_returning(db).await?;
         Ok(())
+    }
+
+    /// The next attachment.
+    pub fn attachment(&mut self) -> i64 {
+        next(&mut self.attachment)
     }
 
     /// The next event.
@@ -203,13 +207,8 @@ pub async fn insert_openings<'a>(db: &impl ConnectionTrait, records: impl Iterat
     insert::<conversation::Entity>(db, conversations).await
 }
 
-/// Inserts messages with their files; returns the positions of records whose first message was stored before.
-pub async fn insert_messages(
-    db: &impl ConnectionTrait,
-    ids: &mut Ids,
-    records: &mut [Record],
-    skipped: &HashSet<usize>,
-) -> Result<HashSet<usize>, DbErr> {
+/// Inserts messages; returns the positions of records whose first message was stored before.
+pub async fn insert_messages(db: &impl ConnectionTrait, records: &[Record], skipped: &HashSet<usize>) -> Result<HashSet<usize>, DbErr> {
     let mut repeated = skipped.clone();
     let fresh = records.iter().enumerate().filter(|(position, _)| !skipped.contains(position));
     let rows: Vec<message::Model> = fresh.flat_map(|(_, record)| &record.messages).map(|message| message.view.message.clone()).collect();
@@ -236,7 +235,6 @@ pub async fn insert_messages(
     } else {
         insert.exec_without_returning(db).await?;
     }
-    insert_files(db, ids, records, &repeated).await?;
     Ok(repeated)
 }
 
@@ -254,51 +252,6 @@ async fn forget_followers(
         message::Entity::delete_many().filter(message::Column::Id.is_in(followers)).exec(db).await?;
     }
     Ok(())
-}
-
-async fn insert_files(db: &impl ConnectionTrait, ids: &mut Ids, records: &mut [Record], repeated: &HashSet<usize>) -> Result<(), DbErr> {
-    let mut attachments = Vec::new();
-    for (position, record) in records.iter_mut().enumerate() {
-        if repeated.contains(&position) {
-            continue;
-        }
-        for NewMessage { view, files } in &mut record.messages {
-            for file in files.drain(..) {
-                let stored = file.stored;
-                let blob_id = match file.blob_id {
-                    Some(id) => id,
-                    None => stored.row(view.message.account_id, file.uploader_id).insert(db).await?.id,
-                };
-                let mut meta = serde_json::json!({
-                    "key": stored.key, "file_name": stored.file_name, "content_type": stored.content_type, "byte_size": stored.byte_size,
-                });
-                let file_type = crate::files::file_type(&stored.content_type);
-                if file_type == "audio" && view.message.additional_attributes.get(VOICE_MESSAGE).is_some_and(|is_voice| is_voice == true) {
-                    set(&mut meta, VOICE_MESSAGE, true.into());
-                }
-                view.attachments.push(attachment::Model {
-                    id: next(&mut ids.attachment),
-                    account_id: view.message.account_id,
-                    message_id: view.message.id,
-                    file_type: file_type.to_owned(),
-                    blob_id: Some(blob_id),
-                    external_url: None,
-                    coordinates_lat: None,
-                    coordinates_long: None,
-                    fallback_title: None,
-                    meta,
-                    created_at: view.message.created_at,
-                });
-            }
-            // Those that are there already (places, contacts) have no ids yet.
-            for attachment in view.attachments.iter_mut().filter(|attachment| attachment.id == 0) {
-                attachment.id = next(&mut ids.attachment);
-                attachment.message_id = view.message.id;
-            }
-            attachments.extend(view.attachments.iter().cloned());
-        }
-    }
-    insert::<attachment::Entity>(db, attachments).await
 }
 
 /// Takes the announcements that wait, oldest first.

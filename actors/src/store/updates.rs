@@ -5,12 +5,14 @@ use super::{Made, OutgoingChange, Record, Row, is_taken_back, waiting};
 use crate::conversation::rules::labels_of;
 use entity::message::MessageStatus;
 use entity::{
-    attachment, blob, contact, contact_inbox, contact_label, conversation, conversation_label, idempotency_key, message, outgoing,
+    attachment, blob, contact, contact_inbox, contact_label, conversation, conversation_label, download, idempotency_key, message,
+    message_part, outgoing,
 };
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, Iden, Iterable, QueryFilter, QuerySelect, QueryTrait,
 };
+use serde_json::json;
 
 /// Updates conversations: most only in what every message touches, which no other index than the one by activity knows.
 pub async fn update_conversations<'a>(db: &impl ConnectionTrait, records: impl Iterator<Item = &'a Record>) -> Result<(), DbErr> {
@@ -113,25 +115,40 @@ pub async fn update_contacts<'a>(db: &impl ConnectionTrait, records: impl Iterat
     update::<contact_inbox::Entity>(db, I::Id, &[I::ContactId, I::SourceId, I::HmacVerified, I::UpdatedAt], verified, |row| row.id).await
 }
 
-/// Changes messages, and what waits to be sent.
+/// Changes messages, what waits to be sent, and what waits to be fetched.
 pub async fn write_outgoing<'a>(db: &impl ConnectionTrait, records: impl Iterator<Item = &'a Record>) -> Result<(), DbErr> {
-    let (mut queued, mut done, mut later, mut changed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut dropped = Vec::new();
+    let (mut queued, mut again, mut done, mut later, mut changed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut dropped, mut parts, mut fetched) = (Vec::new(), Vec::new(), Vec::new());
     for record in records {
         let messages = record.messages.iter().map(|message| &message.view.message);
         queued.extend(messages.filter(|message| message.status == MessageStatus::Queued).map(waiting));
-        changed.extend(record.changed_messages.iter().map(|(_, after)| after));
-        let taken_back = record.changed_messages.iter().filter(|(_, after)| is_taken_back(after));
-        dropped.extend(taken_back.flat_map(|(before, _)| &before.attachments));
+        changed.extend(record.changed_messages.iter().map(|changed| &changed.after));
+        let taken_back = record.changed_messages.iter().filter(|changed| is_taken_back(&changed.after));
+        dropped.extend(taken_back.flat_map(|changed| &changed.before.attachments));
+        fetched.extend(record.fetched.iter().copied());
         for change in &record.outgoing {
             match change {
-                OutgoingChange::Done { message_id } => done.push(*message_id),
+                OutgoingChange::Done { message_id, since: None, parts: named } => {
+                    done.push(*message_id);
+                    let inbox_id = record.inbox.as_ref().map(|inbox| inbox.row.id).unwrap_or_default();
+                    parts.extend(named.iter().map(|provider_id| message_part::ActiveModel {
+                        id: ActiveValue::NotSet,
+                        inbox_id: ActiveValue::Set(inbox_id),
+                        provider_id: ActiveValue::Set(provider_id.clone()),
+                        message_id: ActiveValue::Set(*message_id),
+                    }));
+                }
+                OutgoingChange::Done { message_id, since: Some(since), .. } => {
+                    let of = outgoing::Column::MessageId.eq(*message_id).and(outgoing::Column::CreatedAt.eq(*since));
+                    outgoing::Entity::delete_many().filter(of).exec(db).await?;
+                }
                 OutgoingChange::Later { .. } => later.push(change),
-                OutgoingChange::Queue { message_id } => {
-                    let message = record.changed_messages.iter().map(|(_, after)| after).find(|message| message.id == *message_id);
-                    queued.extend(message.map(|message| outgoing::Model {
+                OutgoingChange::Queue { message_id, action } => {
+                    let message = record.changed_messages.iter().map(|changed| &changed.after).find(|message| message.id == *message_id);
+                    again.extend(message.map(|message| outgoing::Model {
                         due_at: message.updated_at,
                         created_at: message.updated_at,
+                        action: *action,
                         ..waiting(message)
                     }));
                 }
@@ -156,9 +173,22 @@ pub async fn write_outgoing<'a>(db: &impl ConnectionTrait, records: impl Iterato
     if !done.is_empty() {
         outgoing::Entity::delete_many().filter(outgoing::Column::MessageId.is_in(done)).exec(db).await?;
     }
+    // A change of a message takes the place of one that waits.
+    for row in &again {
+        outgoing::Entity::delete_by_id(row.message_id).exec(db).await?;
+    }
+    insert::<outgoing::Entity>(db, again).await?;
+    if !parts.is_empty() {
+        let known = OnConflict::columns([message_part::Column::InboxId, message_part::Column::ProviderId]).do_nothing().to_owned();
+        message_part::Entity::insert_many(parts).on_conflict(known).exec_without_returning(db).await?;
+    }
+    if !fetched.is_empty() {
+        download::Entity::delete_many().filter(download::Column::Id.is_in(fetched)).exec(db).await?;
+    }
     for change in later {
-        if let OutgoingChange::Later { message_id, failures, due_at, error } = change {
+        if let OutgoingChange::Later { message_id, failures, due_at, error, sent_parts } = change {
             outgoing::Entity::update_many()
+                .col_expr(outgoing::Column::SentParts, Expr::value(json!(sent_parts)))
                 .col_expr(outgoing::Column::Failures, Expr::value(*failures))
                 .col_expr(outgoing::Column::DueAt, Expr::value(*due_at))
                 .col_expr(outgoing::Column::LastError, Expr::value(error.as_str()))

@@ -13,6 +13,7 @@ pub const ROWS: &[(&str, &str)] = &[
         GET /api
         GET /cable
         GET|PUT /files/{signed_key}/{file_name}
+        GET|POST /webhooks/{kind}/{address}
         POST /auth/sign_in
         POST|PUT /auth/password
         POST /auth/confirmation

@@ -138,9 +138,9 @@ async fn parts_that_went_are_not_sent_again() {
     let failed = channel.send(&message).await.unwrap_err();
     let ChannelError::Temporary { retry_after, pause, .. } = failed else { panic!("{failed:?}") };
     assert_eq!((retry_after, pause), (Some(Duration::from_secs(7)), Pause::Inbox));
-    assert_eq!(message.sent.ids(), ["1001"]);
+    assert_eq!(message.sent.all(), [[format!("{}:1001", message.source_id)]]);
 
-    let again = Outbound { sent: SentParts::new(message.sent.ids()), ..message.clone() };
+    let again = Outbound { sent: SentParts::new(message.sent.all()), ..message.clone() };
     let first = fake.calls("sendMessage").len();
     assert_eq!(channel.send(&again).await.unwrap().0, "8123456789:1001,1002,1003");
     let calls = fake.calls("sendMessage");

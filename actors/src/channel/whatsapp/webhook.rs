@@ -55,6 +55,23 @@ pub fn read(settings: &Settings, request: &WebhookRequest) -> Result<Read, Chann
     Ok(Read { webhook: Webhook { updates, answer: Answer::default() }, parts: read.parts })
 }
 
+/// Meta's ids of the numbers that a request tells of; of the account where it tells of no number. Who is not named here has no
+/// part in the request, whatever address it came to.
+pub fn addressees(request: &WebhookRequest) -> Vec<String> {
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let mut named = Vec::new();
+    for entry in list(&body, "entry") {
+        for change in list(entry, "changes") {
+            let number = id(change, "/value/metadata/phone_number_id");
+            let account = || id(entry, "/id").into_iter().chain(id(change, "/value/waba_info/waba_id"));
+            named.extend(number.map_or_else(|| account().collect(), |number| vec![number]));
+        }
+    }
+    named.sort_unstable();
+    named.dedup();
+    named
+}
+
 fn handshake(config: &ProviderConfig, request: &WebhookRequest) -> Result<Answer, ChannelError> {
     let rejected = |words: &str| ChannelError::Rejected(words.into());
     let token = request.parameter("hub.verify_token").unwrap_or_default();
