@@ -34,6 +34,20 @@ pub struct Person {
     pub user_id: Option<&'static str>,
 }
 
+impl Person {
+    /// What is known of the person, under these names.
+    fn named(self, phone: &str, user_id: &str) -> Map<String, Value> {
+        let known = [(phone, self.phone), (user_id, self.user_id)];
+        known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect()
+    }
+
+    fn contact(self) -> Value {
+        let mut contact = self.named("wa_id", "user_id");
+        contact.insert("profile".into(), json!({ "name": self.name }));
+        Value::Object(contact)
+    }
+}
+
 /// Somebody.
 pub const ADA: Person = Person { name: "Ada", phone: Some("4930111111"), user_id: None };
 /// Somebody else.
@@ -140,25 +154,47 @@ pub fn message(person: Person, id: &str, at: i64, kind: &str, own: Value) -> Val
 /// The webhook of a message with these fields besides the usual ones.
 pub fn with_fields(person: Person, id: &str, at: i64, fields: Value) -> Value {
     let mut message = Map::from_iter([("id".to_owned(), json!(id)), ("timestamp".to_owned(), json!(at.to_string()))]);
-    let mut contact = Map::from_iter([("profile".to_owned(), json!({ "name": person.name }))]);
-    if let Some(phone) = person.phone {
-        message.insert("from".into(), json!(phone));
-        contact.insert("wa_id".into(), json!(phone));
-    }
-    if let Some(user_id) = person.user_id {
-        message.insert("from_user_id".into(), json!(user_id));
-        contact.insert("user_id".into(), json!(user_id));
-    }
+    message.extend(person.named("from", "from_user_id"));
     message.extend(fields.as_object().unwrap().clone());
-    Graph::change("messages", json!({ "contacts": [contact], "messages": [message] }))
+    Graph::change("messages", json!({ "contacts": [person.contact()], "messages": [message] }))
+}
+
+/// The webhook of what the business wrote with its own telephone.
+pub fn echo(person: Person, id: &str, at: i64, text: &str) -> Value {
+    let mut echo = person.named("to", "to_user_id");
+    let own = json!({ "from": NUMBER, "id": id, "timestamp": at.to_string(), "type": "text", "text": { "body": text } });
+    echo.extend(own.as_object().unwrap().clone());
+    Graph::change("smb_message_echoes", json!({ "contacts": [person.contact()], "message_echoes": [echo] }))
+}
+
+/// The webhook of a person's new number, which names no contacts.
+pub fn moved(person: Person, id: &str, at: i64, to: &str) -> Value {
+    let mut message = person.named("from", "from_user_id");
+    let words = format!("User {} changed from {} to {to}", person.name, person.phone.unwrap_or_default());
+    let system = json!({ "body": words, "wa_id": to, "type": "user_changed_number" });
+    let own = json!({ "id": id, "timestamp": at.to_string(), "type": "system", "system": system });
+    message.extend(own.as_object().unwrap().clone());
+    Graph::change("messages", json!({ "messages": [message] }))
 }
 
 /// The webhook of a message's progress, as Meta tells it of what it took.
-pub fn status(sent: &Value, provider_id: &str, step: &str, at: i64) -> Value {
-    let status = json!({
-        "id": provider_id, "status": step, "timestamp": at.to_string(), "recipient_id": sent["to"],
-        "biz_opaque_callback_data": sent["biz_opaque_callback_data"],
+pub fn status(person: Person, sent: &Value, provider_id: &str, step: &str, at: i64) -> Value {
+    progress(person, sent, provider_id, at, json!({ "status": step }))
+}
+
+/// The webhook of a message that came to nothing after it was taken.
+pub fn failure(person: Person, sent: &Value, provider_id: &str, code: i64, details: &str) -> Value {
+    let error = json!({ "code": code, "title": details, "message": details, "error_data": { "details": details } });
+    progress(person, sent, provider_id, ago(5), json!({ "status": "failed", "errors": [error] }))
+}
+
+fn progress(person: Person, sent: &Value, provider_id: &str, at: i64, fields: Value) -> Value {
+    let mut status = person.named("recipient_id", "recipient_user_id");
+    let own = json!({
+        "id": provider_id, "timestamp": at.to_string(), "biz_opaque_callback_data": sent["biz_opaque_callback_data"],
         "pricing": { "billable": true, "pricing_model": "PMP", "category": "service" },
     });
-    Graph::change("messages", json!({ "statuses": [status] }))
+    status.extend(own.as_object().unwrap().clone());
+    status.extend(fields.as_object().unwrap().clone());
+    Graph::change("messages", json!({ "contacts": [person.contact()], "statuses": [status] }))
 }

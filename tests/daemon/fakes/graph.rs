@@ -301,7 +301,8 @@ impl Graph {
     pub fn change(field: &str, mut value: Value) -> Value {
         value["messaging_product"] = "whatsapp".into();
         value["metadata"] = json!({ "display_phone_number": NUMBER, "phone_number_id": PHONE_NUMBER_ID });
-        json!({ "object": "whatsapp_business_account", "entry": [{ "id": ACCOUNT_ID, "changes": [{ "field": field, "value": value }] }] })
+        let entry = json!({ "id": ACCOUNT_ID, "time": 1_800_000_000, "changes": [{ "field": field, "value": value }] });
+        json!({ "object": "whatsapp_business_account", "entry": [entry] })
     }
 
     /// Several webhooks in one request, as Meta does under load.

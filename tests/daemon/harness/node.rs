@@ -23,6 +23,13 @@ pub fn node_packages() -> Option<NodePackages> {
 }
 
 impl NodePackages {
+    /// A program of the packages, such as `prism`.
+    pub fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.folder.join("node_modules/.bin").join(name));
+        command.current_dir(&self.folder).stdin(Stdio::null());
+        command
+    }
+
     /// Runs a script of `tests/daemon/node`, which finds the packages by `import` or `require`, to its end.
     /// The script must end by itself: it gets no deadline but its own.
     pub async fn run(&self, script: &str, arguments: &[&str]) -> Finished {

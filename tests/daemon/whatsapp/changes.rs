@@ -1,6 +1,6 @@
 //! What becomes of a message afterwards: receipts, edits, reactions.
 
-use super::{ADA, Graph, Line, ago, status, with_fields};
+use super::{ADA, Line, ago, failure, status, with_fields};
 use crate::messengers::LATER;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -21,7 +21,7 @@ async fn receipts_only_rise() {
         ("failed", "read"),
         ("played", "read"),
     ] {
-        line.tell(&status(&sent, &id, step, ago(10))).await;
+        line.tell(&status(ADA, &sent, &id, step, ago(10))).await;
         // What comes behind it shows that it was read.
         let behind = line.reply(conversation, step).await;
         line.in_status(conversation, behind, "sent").await;
@@ -30,7 +30,7 @@ async fn receipts_only_rise() {
         assert_eq!((&message["status"], &message["content_attributes"]["external_error"]), (&json!(shown), &Value::Null), "after {step}");
     }
     // One that is told of what nobody sent here is not an error.
-    line.tell(&status(&json!({ "to": "4930111111" }), "wamid.of-another-program", "read", ago(5))).await;
+    line.tell(&status(ADA, &json!({}), "wamid.of-another-program", "read", ago(5))).await;
     line.begins(ADA, "wamid.2", "bye").await;
 }
 
@@ -41,7 +41,7 @@ async fn a_receipt_may_come_before_the_answer() {
     line.graph.hold_answers_back(Duration::from_secs(4));
     let reply = line.reply(conversation, "good day").await;
     let sent = line.graph.wait_for_sent(1).await[0].clone();
-    line.tell(&status(&sent, "wamid.0", "delivered", ago(1))).await;
+    line.tell(&status(ADA, &sent, "wamid.0", "delivered", ago(1))).await;
     line.in_status(conversation, reply, "delivered").await;
     line.graph.recover();
     // Messages of a conversation go one after the other: once this one went, the first has its answer.
@@ -58,8 +58,8 @@ async fn a_message_may_fail_after_it_was_taken() {
     let conversation = line.begins(ADA, "wamid.1", "hello").await;
     let reply = line.reply(conversation, "good day").await;
     let id = line.in_status(conversation, reply, "sent").await["source_id"].as_str().unwrap().to_owned();
-    let callback = line.graph.sent()[0]["biz_opaque_callback_data"].as_str().unwrap().to_owned();
-    line.tell(&Graph::failure(&id, &callback, 131_049, "This message was not delivered to maintain healthy ecosystem engagement.")).await;
+    let words = "This message was not delivered to maintain healthy ecosystem engagement.";
+    line.tell(&failure(ADA, &line.graph.sent()[0], &id, 131_049, words)).await;
     let message = line.in_status(conversation, reply, "failed").await;
     let words = message["content_attributes"]["external_error"].as_str().unwrap();
     assert!(words.contains("healthy ecosystem engagement") && words.contains("131049"), "{message}");

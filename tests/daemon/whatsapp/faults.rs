@@ -119,7 +119,7 @@ async fn a_message_of_unknown_outcome_is_settled_by_its_receipt() {
         assert!(started.elapsed() < SOON, "it took {:?}", started.elapsed());
         let request = line.graph.requests("POST", "/messages")[before].json.clone();
         assert_eq!(request["text"]["body"], json!(text));
-        line.tell(&status(&request, &format!("wamid.unknown{number}"), "delivered", ago(1))).await;
+        line.tell(&status(ADA, &request, &format!("wamid.unknown{number}"), "delivered", ago(1))).await;
         let message = line.in_status(of_ada, id, "delivered").await;
         assert_eq!(message["source_id"], format!("wamid.unknown{number}"), "{message}");
         if number < 2 {

@@ -1,6 +1,6 @@
 //! Who is who: by number, by Meta's own id of a person, and when either changes.
 
-use super::{ADA, Graph, Line, Person, ago};
+use super::{ADA, Line, Person, ago, moved};
 use serde_json::{Value, json};
 
 const BY_NUMBER: Person = Person { name: "Eve", phone: Some("4930444444"), user_id: None };
@@ -67,12 +67,7 @@ async fn a_new_number_is_the_same_person() {
     let line = Line::open().await;
     let conversation = line.begins(ADA, "wamid.1", "hello").await;
     let before = sender(&line, conversation).await;
-    // It names no contacts.
-    let moved = json!({
-        "from": "4930111111", "id": "wamid.system", "timestamp": ago(40).to_string(), "type": "system",
-        "system": { "body": "User Ada changed from 4930111111 to 4930555555", "wa_id": "4930555555", "type": "user_changed_number" },
-    });
-    let webhook = Graph::change("messages", json!({ "messages": [moved] }));
+    let webhook = moved(ADA, "wamid.system", ago(40), "4930555555");
     line.tell(&webhook).await;
     line.tell(&webhook).await;
     let ada = Person { phone: Some("4930555555"), ..ADA };

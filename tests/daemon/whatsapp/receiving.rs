@@ -1,6 +1,6 @@
 //! What becomes of what people write.
 
-use super::{ADA, BOB, Graph, Line, ago, message, with_fields};
+use super::{ADA, BOB, Graph, Line, ago, echo, message, with_fields};
 use crate::harness::eventually;
 use crate::messengers::{LATER, shuffled};
 use futures_util::StreamExt;
@@ -174,8 +174,7 @@ async fn what_is_not_known_is_kept() {
 async fn the_business_may_write_with_its_own_telephone() {
     let line = Line::open().await;
     let conversation = line.begins(ADA, "wamid.1", "hello").await;
-    let echo = json!({ "from": "972123456789", "to": "4930111111", "id": "wamid.echo", "timestamp": ago(30).to_string(), "type": "text", "text": { "body": "from the shop" } });
-    let webhook = Graph::change("smb_message_echoes", json!({ "message_echoes": [echo] }));
+    let webhook = echo(ADA, "wamid.echo", ago(30), "from the shop");
     line.tell(&webhook).await;
     line.tell(&webhook).await;
     let message = line.known_as(conversation, "wamid.echo", |_| true).await;

@@ -1,6 +1,6 @@
 //! What people get, and when they may be written to.
 
-use super::{ADA, Graph, Line, ago, message};
+use super::{ADA, Line, ago, echo, message};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,8 +85,7 @@ async fn an_echo_opens_no_window() {
     let line = Line::open().await;
     line.tell(&message(ADA, "wamid.old", ago(25 * 3600), "text", json!({ "body": "hello" }))).await;
     let conversation = line.conversation_with("wamid.old").await;
-    let echo = json!({ "from": "972123456789", "to": "4930111111", "id": "wamid.echo", "timestamp": ago(30).to_string(), "type": "text", "text": { "body": "from the shop" } });
-    line.tell(&Graph::change("smb_message_echoes", json!({ "message_echoes": [echo] }))).await;
+    line.tell(&echo(ADA, "wamid.echo", ago(30), "from the shop")).await;
     line.known_as(conversation, "wamid.echo", |_| true).await;
     assert_eq!(line.conversation(conversation).await["can_reply"], false);
 }
