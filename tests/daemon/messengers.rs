@@ -91,10 +91,12 @@ impl Desk {
         self.message(conversation, move |message| message["source_id"] == source_id && fits(message))
     }
 
-    /// Waits until a message is in a state, and returns it.
+    /// Waits until a message is in a state, and returns it. One that waits is shown as sent, too: it has no id of the provider yet.
     #[track_caller]
     pub fn in_status(&self, conversation: i64, id: i64, status: &str) -> impl Future<Output = Value> {
-        self.message(conversation, move |message| message["id"] == id && message["status"] == status)
+        self.message(conversation, move |message| {
+            message["id"] == id && message["status"] == status && (status != "sent" || message["source_id"].is_string())
+        })
     }
 
     /// An agent's message; returns its id.
