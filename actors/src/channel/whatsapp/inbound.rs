@@ -178,7 +178,11 @@ fn interactive(own: &Value) -> Option<Body> {
         },
         _ => return None,
     };
-    Some(Body::text(content).with_data(typed(kind, reply)))
+    let mut body = Body::text(content).with_data(typed(kind, reply));
+    if let (Some(value), Some(title)) = (text(reply, "/id"), text(reply, "/title")) {
+        body.attributes.insert("submitted_values".into(), json!([{ "title": title, "value": value }]));
+    }
+    Some(body)
 }
 
 /// What was filled in: a line for each answer.

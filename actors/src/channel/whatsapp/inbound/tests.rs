@@ -65,6 +65,10 @@ fn texts_and_choices_are_what_was_written_or_chosen() {
         assert_eq!(inbound.content.as_deref(), Some(content), "{message}");
         assert_eq!(inbound.content_attributes.get("data").unwrap_or(&Value::Null), &data, "{message}");
         assert!(!inbound.content_attributes.contains_key("is_unsupported"), "{message}");
+        // What a question of ours was answered with stands where other channels have it, too.
+        let is_choice = matches!(data["type"].as_str(), Some("button_reply" | "list_reply"));
+        let submitted = json!([{ "title": content, "value": data["id"] }]);
+        assert_eq!(inbound.content_attributes.get("submitted_values"), Some(&submitted).filter(|_| is_choice), "{message}");
     }
 }
 
