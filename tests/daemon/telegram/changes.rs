@@ -2,6 +2,7 @@
 
 use super::{ADA, Chat, TOKEN, ago, number};
 use crate::fakes::telegram::person;
+use crate::harness::eventually;
 use crate::messengers::LATER;
 use serde_json::{Value, json};
 
@@ -62,10 +63,10 @@ async fn reactions_are_shown_on_their_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_blocks_the_bot_is_not_written_to_until_they_let_it() {
+async fn whoever_blocks_the_bot_cannot_be_reached_until_they_let_it() {
     let chat = Chat::polled().await;
     let conversation = chat.begins(ADA, "hello").await;
-    let membership = async |from: Value, to: Value| {
+    let membership = async |from: &Value, to: &Value| {
         let change = json!({
             "chat": { "id": ADA, "type": "private", "first_name": "Ada" }, "from": person(ADA), "date": ago(5),
             "old_chat_member": from, "new_chat_member": to,
@@ -74,22 +75,23 @@ async fn whoever_blocks_the_bot_is_not_written_to_until_they_let_it() {
     };
     let bot = json!({ "id": 7_000_000_001_i64, "is_bot": true, "first_name": "Shop", "username": "shop_bot" });
     let (member, kicked) = (json!({ "status": "member", "user": bot }), json!({ "status": "kicked", "user": bot, "until_date": 0 }));
-    membership(member.clone(), kicked.clone()).await;
     let contact = chat.conversation(conversation).await["meta"]["sender"]["id"].clone();
-    let reachable = async |expected: bool| {
-        crate::harness::eventually(LATER, async || {
-            let contact = chat.get(&format!("/contacts/{contact}")).await;
-            let unreachable = contact.body["payload"]["additional_attributes"]["unreachable"].clone();
-            (unreachable.is_null() == expected || unreachable == json!(!expected)).then_some(())
+    let unreachable = async |is_it: bool| {
+        eventually(LATER, async || {
+            let shown = chat.get(&format!("/contacts/{contact}")).await;
+            let reasons = shown.body["payload"]["additional_attributes"]["unreachable"].clone();
+            (reasons.is_object() == is_it).then_some(reasons)
         })
-        .await;
+        .await
     };
-    reachable(false).await;
-    let refused = chat.reply_with(conversation, json!({ "content": "are you there?" })).await;
-    assert_eq!(refused.status, 422, "{}", refused.text);
-    assert!(refused.str("/error").contains("blocked"), "{}", refused.text);
-    membership(kicked, member).await;
-    reachable(true).await;
+    membership(&member, &kicked).await;
+    let reasons = unreachable(true).await;
+    assert!(reasons[chat.inbox.to_string()].as_str().unwrap().contains("blocked"), "{reasons}");
+    let reply = chat.reply(conversation, "are you there?").await;
+    let message = chat.in_status(conversation, reply, "failed").await;
+    assert!(message["content_attributes"]["external_error"].as_str().unwrap().contains("blocked"), "{message}");
+    membership(&kicked, &member).await;
+    unreachable(false).await;
     let reply = chat.reply(conversation, "are you there?").await;
     chat.in_status(conversation, reply, "sent").await;
 }

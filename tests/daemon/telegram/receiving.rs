@@ -147,7 +147,7 @@ async fn files_follow_their_message() {
     }
     let named = chat.message(1, |message| message["attachments"][0]["file_type"] == "file").await;
     let address = named["attachments"][0]["data_url"].as_str().unwrap();
-    assert!(address.ends_with(".pdf"), "{address}");
+    assert!(address.contains(".pdf"), "{address}");
     assert!(chat.telegram.calls("file/files/small").is_empty(), "only the largest picture is fetched");
 }
 
