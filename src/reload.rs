@@ -12,6 +12,7 @@ use actors::event::AccountCard;
 use actors::secret::Vault;
 use actors::supervisor::Reconcile;
 use actors::system::Handles;
+use actors::unregistrations;
 use anyhow::Context;
 use entity::{account, inbox, user};
 use notify::{EventKind, RecursiveMode, Watcher};
@@ -46,6 +47,7 @@ async fn try_reload(handles: &Handles, running: &mut Settings, path: Option<&Pat
     let new = Settings::load(path)?;
     apply_inboxes(&handles.db.write, &handles.vault, &handles.egress, &new.inboxes).await?;
     handles.tell_announcements();
+    handles.unregistrations.ring();
     handles.catalog.reload().await?;
     handles.supervisor.send(Reconcile).await?;
     if new.log.filter != running.log.filter {
@@ -132,6 +134,9 @@ async fn apply_entry(db: &impl ConnectionTrait, vault: &Vault, entry: &InboxEntr
     if let Some(other) = inbox_with_key(db, &entry.channel, before.as_ref().map(|before| before.id)).await? {
         let field = entry.channel.unique_field().unwrap_or_default();
         anyhow::bail!("channel.{field}: inbox {} ({:?}) has it already; delete that one, or name another here", other.id, other.name);
+    }
+    if let Some(before) = before.as_ref().filter(|before| before.channel_key != entry.channel.unique_key()) {
+        unregistrations::note(db, before).await?;
     }
     row.name = ActiveValue::Set(entry.name.clone());
     row.enabled = ActiveValue::Set(entry.enabled);

@@ -47,6 +47,14 @@
 //! 4. `Channel::send` gives the provider's id, or an error that says whether to try later, to fail, or to call for help;
 //!    the outcome is a command to the conversation's actor again, and an event.
 //!
+//! # What a provider pushes
+//!
+//! 1. HTTP finds the inboxes that the request names, or has come to, and hands it to their [`InboxActor`](inbox::InboxActor)s
+//!    ([`inbox::Push`]), also while no session runs.
+//! 2. The channel reads it and checks its signature; a session that only stores delivers what it tells, in its order. What will
+//!    never be stored is set aside.
+//! 3. Only then the provider is answered; anything but 200 makes it send the request again, and repeats are recognized.
+//!
 //! # One webhook
 //!
 //! 1. Its row was written with the event. [`webhooks`] runs a loop for each endpoint that has rows: the events of a conversation
@@ -71,6 +79,8 @@
 //!   again whose conversations they are now.
 //! * What the desk says in its own name ([`mailer`]) and whom it notifies ([`notices`]) are rows of the same transactions.
 //! * A session that waits to connect again still sends: a mailbox that cannot be read is no reason to let customers wait.
+//! * A provider is told that an inbox is gone by a row of the deletion ([`unregistrations`]): not before its session has ended, and
+//!   not if another inbox has the account by then.
 //! * Assignment pulls: it looks for who waits and who is free, so a conversation is never lost between two decisions.
 pub mod addresses;
 pub mod assignment;

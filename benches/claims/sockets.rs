@@ -49,16 +49,14 @@ pub async fn measure(folder: &Path, settings: &str) -> anyhow::Result<()> {
 
     let heard = {
         let mut sockets = Sockets::open(daemon.address, "/cable", AGENTS, &subscribes).await?;
-        let mut connection = Connection::open(daemon.address).await?;
         let mut next = inbox.messages("fan-out");
         let mut requests = std::iter::repeat_with(&mut next).take(EVENTS);
-        sockets.fan_out(&mut connection, || requests.next().unwrap_or_default()).await?
+        sockets.fan_out(daemon.address, || requests.next().unwrap_or_default()).await?
     };
     let floor = {
         let mut sockets = Sockets::open(bare.address, "/", AGENTS, &[]).await?;
-        let mut connection = Connection::open(bare.address).await?;
         let body = json!(format!("message.created{}", "x".repeat(heard.length.saturating_sub(17)))).to_string();
-        sockets.fan_out(&mut connection, || request("POST", "/", None, &body)).await?
+        sockets.fan_out(bare.address, || request("POST", "/", None, &body)).await?
     };
     let of_daemon = memory_per_socket(&daemon, idle, || Sockets::open(daemon.address, "/cable", idle, &subscribes)).await?;
     let of_bare = memory_per_socket(&bare, idle, || Sockets::open(bare.address, "/", idle, &[])).await?;
@@ -199,7 +197,8 @@ impl Sockets {
             if let Some(subscribe) = subscribes.next() {
                 socket.send(Message::text(subscribe.clone())).await?;
                 loop {
-                    let frame = tokio::time::timeout(PATIENCE, socket.next()).await?.context("a websocket ended")??;
+                    let frame = tokio::time::timeout(PATIENCE, socket.next()).await.context("a subscription is not confirmed")?;
+                    let frame = frame.context("a websocket ended")??;
                     let text = frame.to_text().unwrap_or_default();
                     ensure!(!text.contains("reject_subscription"), "a subscription was refused");
                     if text.contains("confirm_subscription") {
@@ -221,15 +220,24 @@ impl Sockets {
     }
 
     /// Causes events one after the other, each when everybody has heard of the last one.
-    async fn fan_out(&mut self, connection: &mut Connection, mut next: impl FnMut() -> Vec<u8>) -> anyhow::Result<FanOut> {
+    async fn fan_out(&mut self, address: SocketAddr, mut next: impl FnMut() -> Vec<u8>) -> anyhow::Result<FanOut> {
         tokio::time::sleep(SETTLED).await;
+        // Only now: a connection that asks for nothing is closed after a few seconds.
+        let mut connection = Connection::open(address).await?;
         let mut times = FanOut { each: Vec::new(), last: Vec::new(), length: 0 };
         for _ in 0..EVENTS {
             let begun = Instant::now();
-            connection.call(&next()).await?;
+            let (status, _) = connection.call(&next()).await?;
+            ensure!(status == 200, "an event could not be caused: {status}");
             let mut last = Duration::ZERO;
-            for _ in 0..self.count {
-                let (at, length) = tokio::time::timeout(PATIENCE, self.frames.recv()).await?.context("all websockets have ended")?;
+            for number in 0..self.count {
+                let heard = tokio::time::timeout(PATIENCE, self.frames.recv()).await;
+                let (at, length) = heard
+                    .with_context(|| {
+                        let ended = self.readers.iter().filter(|reader| reader.is_finished()).count();
+                        format!("event {} was not heard {} times, {ended} websockets have ended", times.last.len() + 1, self.count - number)
+                    })?
+                    .context("all websockets have ended")?;
                 last = at.saturating_duration_since(begun);
                 times.each.push(last);
                 times.length = length;

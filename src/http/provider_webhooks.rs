@@ -88,11 +88,9 @@ async fn push(handles: &Handles, inbox: &Arc<Inbox>, request: WebhookRequest) ->
 
 /// What the provider hears of several inboxes: where all must take it, what the first says that did not; where one is enough, what
 /// it says that did.
-fn decided(answers: Vec<ApiResult<Answer>>, all_must_take: bool) -> ApiResult<Answer> {
-    let is_wanted = |answer: &ApiResult<Answer>| answer.is_ok() != all_must_take;
-    let mut rest = answers;
-    let wanted = rest.iter().position(is_wanted).unwrap_or_default();
-    if wanted < rest.len() { rest.swap_remove(wanted) } else { Err(ApiError::not_found()) }
+fn decided(mut answers: Vec<ApiResult<Answer>>, all_must_take: bool) -> ApiResult<Answer> {
+    let decisive = answers.iter().position(|answer| answer.is_ok() != all_must_take).unwrap_or_default();
+    if decisive < answers.len() { answers.swap_remove(decisive) } else { Err(ApiError::not_found()) }
 }
 
 fn pairs(query: &str) -> Vec<(String, String)> {

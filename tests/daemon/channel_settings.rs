@@ -246,7 +246,9 @@ async fn a_telegram_inbox_registers_its_webhook_and_takes_it_back() {
 
     let set = telegram.wait_until(|request| request.path.ends_with("/SetWebhook"), SOON).await;
     assert!(set.text().contains(&format!("https://desk.example/webhooks/telegram/{BOT}")), "{}", set.text());
-    let secret = set.text().split("name=\"secret_token\"\r\n\r\n").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap().to_owned();
+    let text = set.text();
+    let secret = text.split("name=\"secret_token\"").nth(1).and_then(|rest| rest.split("\r\n\r\n").nth(1)).unwrap();
+    let secret = secret.split("\r\n").next().unwrap().to_owned();
     eventually(SOON, async || (health(&admin, id).await["state"] == "connected").then_some(())).await;
     let person = json!({"id": 42, "is_bot": false, "first_name": "Ann"});
     let update = json!({"update_id": 1, "message": {

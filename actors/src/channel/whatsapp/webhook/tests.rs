@@ -325,3 +325,23 @@ fn nothing_that_is_wrong_anywhere_hides_what_is_right_beside_it() {
     }
     assert!(tried > 2000, "{tried}");
 }
+
+#[test]
+fn a_request_is_for_the_numbers_it_tells_of_and_for_the_account_where_it_tells_of_none() {
+    let of_number = |id: Value| json!({ "field": "messages", "value": { "metadata": { "phone_number_id": id }, "messages": [] } });
+    let of_account = json!({ "field": "account_update", "value": { "event": "DISABLED" } });
+    let of_partner = json!({ "field": "account_update", "value": { "waba_info": { "waba_id": "333" } } });
+    for (body, named) in [
+        (envelope(json!([of_number(json!("111")), of_number(json!("112")), of_number(json!("111"))])), vec!["111", "112"]),
+        (envelope(json!([of_number(json!(113)), of_account])), vec!["113", "222"]),
+        (envelope(json!([of_partner])), vec!["222", "333"]),
+        (json!({ "entry": [{ "changes": [{}, 7, null] }, 7] }), vec![]),
+        (json!("no object"), vec![]),
+    ] {
+        let found = addressees(&post(body.to_string().as_bytes()));
+        assert_eq!(found, named, "{body}");
+        let is_ours = named.contains(&"111") || named.contains(&"222");
+        assert_eq!(settings("").is_addressed(&found), is_ours, "{body}");
+    }
+    assert!(addressees(&post(b"{")).is_empty());
+}
