@@ -210,7 +210,17 @@ impl InboxActor {
         let connection =
             Connection { state: State::Connecting, since: entity::now(), session: 0, failures: 0, last_error: None, last_error_at: None };
         let channel = inbox.settings.build(&surroundings.tools);
-        InboxActor { inbox, channel, surroundings, connection, lifeline, throttle: Throttle::default(), running: None, rests: false, templates: Fetching::No }
+        InboxActor {
+            inbox,
+            channel,
+            surroundings,
+            connection,
+            lifeline,
+            throttle: Throttle::default(),
+            running: None,
+            rests: false,
+            templates: Fetching::No,
+        }
     }
 
     fn start_session(&mut self, ctx: &mut Context<Self>) {
