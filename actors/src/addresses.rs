@@ -1,5 +1,5 @@
 //! Remembers whose conversation a number is, so that posting to it reads nothing. What is remembered
-//! never changes, but conversations may be removed.
+//! seldom changes: conversations may be removed, and contacts may get other addresses.
 use crate::message::Key;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,7 +35,7 @@ impl Addresses {
         known.insert((account_id, display_id), address);
     }
 
-    /// Forgets all, since conversations were removed.
+    /// Forgets all, since conversations were removed or contacts have other addresses.
     pub fn clear(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }

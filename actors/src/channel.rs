@@ -310,6 +310,17 @@ impl ChannelSettings {
         }
     }
 
+    /// Under which address a contact who has not written yet is written to; none where that cannot be known.
+    pub fn contact_address(&self, email: Option<&str>, phone_number: Option<&str>) -> Option<String> {
+        match self {
+            ChannelSettings::Api(_) => Some(uuid::Uuid::new_v4().to_string()),
+            ChannelSettings::Email(_) => email.map(str::to_owned),
+            ChannelSettings::Telegram(_) => None,
+            // WhatsApp writes numbers without their plus.
+            ChannelSettings::Whatsapp(_) => phone_number.map(|number| number.trim_start_matches('+').to_owned()),
+        }
+    }
+
     /// Where the inbox wants its own events posted; none where it does not.
     pub fn events_url(&self) -> Option<&str> {
         match self {

@@ -10,6 +10,7 @@ mod turns;
 pub use departure::Author;
 pub use turns::Turns;
 
+use crate::addresses::Addresses;
 use crate::catalog::Inbox;
 use crate::conversation::{ContactChanged, Forget};
 use crate::conversations::Conversations;
@@ -41,6 +42,8 @@ pub struct Contacts {
     pub files: Files,
     /// One change of a contact at a time.
     pub turns: Turns,
+    /// Whose conversation a number is: forgotten when contacts get other addresses.
+    pub addresses: Addresses,
 }
 
 /// What is asked of a contact that is created or found.
@@ -418,15 +421,11 @@ fn key(inbox: &Inbox, source_id: &str) -> Key {
     Key { inbox_id: inbox.row.id, source_id: source_id.to_owned() }
 }
 
-/// The address of a new contact where the caller names none (contract, section 2, Contacts).
+/// The address of a new contact where the caller names none (contract, section 2, Contacts). One that means nothing to the provider
+/// does no harm: whoever is written to there is told why it cannot arrive.
 fn generated_source_id(inbox: &Inbox, profile: &Profile) -> String {
-    match inbox.settings.kind() {
-        "email" => profile.email.clone(),
-        // WhatsApp writes numbers without their plus.
-        "whatsapp" => profile.phone_number.as_ref().map(|number| number.trim_start_matches('+').to_owned()),
-        _ => None,
-    }
-    .unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
+    let address = inbox.settings.contact_address(profile.email.as_deref(), profile.phone_number.as_deref());
+    address.unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
 }
 
 /// An address that follows from contact and inbox, in the form of a uuid.

@@ -147,12 +147,14 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
     })
     .start();
     ScheduleActor { db: db.clone(), catalog: catalog.clone(), conversations: conversations.clone(), event_log, events_kept }.start();
+    let addresses = Addresses::default();
     let contacts = Contacts {
         db: db.clone(),
         persistence: persistence.clone(),
         conversations: conversations.clone(),
         files: files.clone(),
         turns: Turns::default(),
+        addresses: addresses.clone(),
     };
     let troubled = Troubled::default();
     let surroundings = inbox::Surroundings {
@@ -181,7 +183,7 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         presence,
         conversations,
         participants,
-        addresses: Addresses::default(),
+        addresses,
         contacts,
         supervisor,
         troubled,

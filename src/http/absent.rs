@@ -3,7 +3,7 @@
 //! A list is empty here instead of 404, since dashboards show every agent an error for a list that they cannot read.
 //! Whoever builds one of them takes its routes out of this file.
 use super::auth::{Administrator, Agent};
-use super::error::{ApiError, ApiResult};
+use super::error::ApiResult;
 use super::inboxes::living;
 use actix_web::{HttpResponse, web};
 use actors::wire::set;

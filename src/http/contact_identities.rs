@@ -21,11 +21,9 @@ pub async fn contactable(handles: web::Data<Handles>, agent: Agent, path: web::P
         .filter(|inbox| !inbox.is_deleted() && inbox.is_visible_to(agent.user.row.id))
         .filter_map(|inbox| {
             let known = identities.iter().rev().find(|identity| identity.inbox_id == inbox.row.id);
-            let source_id = match (known, inbox.settings.kind()) {
-                (Some(identity), _) => identity.source_id.clone(),
-                (None, "api") => uuid::Uuid::new_v4().to_string(),
-                (None, "email") => row.email.clone()?,
-                (None, _) => return None,
+            let source_id = match known {
+                Some(identity) => identity.source_id.clone(),
+                None => inbox.settings.contact_address(row.email.as_deref(), row.phone_number.as_deref())?,
             };
             Some(json!({ "inbox": render::slim_inbox(inbox), "source_id": source_id }))
         })

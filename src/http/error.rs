@@ -179,7 +179,7 @@ impl From<ConversationError> for ApiError {
             ConversationError::NotFound => ApiError::not_found(),
             ConversationError::Refused(words) => ApiError::unprocessable(words),
             ConversationError::Store(error) => error.into(),
-            ConversationError::Unanswered => ApiError::unavailable(error),
+            ConversationError::Renamed | ConversationError::Unanswered => ApiError::unavailable(error),
         }
     }
 }

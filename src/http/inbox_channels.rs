@@ -111,7 +111,7 @@ mod tests {
     use actix_web::ResponseError;
     use serde_json::json;
 
-    #[actix_web::test]
+    #[tokio::test]
     async fn words_that_begin_with_a_field_blame_it() {
         let settings = ChannelSettings::blank("whatsapp").unwrap();
         for (words, field) in [

@@ -11,7 +11,7 @@ use super::{direct_uploads, fields, message_items, render, views};
 use actix_web::{HttpResponse, web};
 use actors::conversation::rules::{ATTACHMENTS_LIMIT, CONTENT_LIMIT};
 use actors::conversation::{Command, Draft, Incoming, Outcome, Say, Target};
-use actors::message::{Assignee, Profile, Sender};
+use actors::message::{Assignee, Sender};
 use actors::store::NewFile;
 use actors::system::Handles;
 use actors::wire::{VOICE_MESSAGE, iso_or_null, set};
@@ -238,16 +238,14 @@ async fn refer(handles: &Handles, conversation_id: i64, draft: &mut Draft) -> Ap
 pub fn incoming(draft: Draft, conversation_id: i64, claim: Option<i64>) -> Incoming {
     Incoming {
         target: Target::Given(conversation_id),
-        profile: Profile::default(),
         provider_id: draft.source_id,
         content: draft.content,
         content_type: draft.content_type,
         content_attributes: draft.content_attributes,
-        conversation_attributes: Map::new(),
         files: draft.files,
         echo_id: draft.echo_id,
-        is_automatic: false,
         claim,
+        ..Incoming::default()
     }
 }
 

@@ -70,7 +70,7 @@ impl Contacts {
         self.written(Departure::Contact(Box::new(departure)), contact_id).await
     }
 
-    async fn written(&self, departure: Departure, contact_id: i64) -> Result<(), StoreError> {
+    pub(super) async fn written(&self, departure: Departure, contact_id: i64) -> Result<(), StoreError> {
         let abandoned = self.persistence.send(Depart(departure)).await.unwrap_or(Err(StoreError::Unanswered));
         // Also after an error: what was committed is unknown, and reading again does no harm.
         let _ = self.conversations.send(Forget { contact_id: Some(contact_id) }).await;

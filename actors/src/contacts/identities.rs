@@ -50,6 +50,7 @@ impl Contacts {
         let changed = Row::Changed { before: Arc::new(before), after: after.clone() };
         let kept = Row::Kept(Arc::new(contact));
         self.commit(record(&inbox.account, kept, Some(inbox), Some(changed), &Wanted::default())).await?;
+        self.addresses.clear();
         // Whoever keeps the identity reads it again.
         let _ = self.conversations.send(Forget { contact_id: Some(after.contact_id) }).await;
         Ok(after)
@@ -62,7 +63,9 @@ impl Contacts {
     /// If the store fails.
     pub async fn merge_identities(&self, stays: &contact_inbox::Model, leaves: contact_inbox::Model) -> Result<(), StoreError> {
         let _turn = self.turns.of(stays.contact_id).await;
-        self.written(Departure::Identity { identity: leaves, heir_id: stays.id }, stays.contact_id).await
+        let merged = self.written(Departure::Identity { identity: leaves, heir_id: stays.id }, stays.contact_id).await;
+        self.addresses.clear();
+        merged
     }
 
     /// Gives a contact a picture that is stored.

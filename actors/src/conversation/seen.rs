@@ -4,7 +4,7 @@ use super::rules::{self, By, Change};
 use super::{ConversationError, Work, load};
 use crate::catalog::Inbox;
 use crate::event::MessageView;
-use crate::store::{Recorded, Row};
+use crate::store::{ChangedMessage, Recorded, Row};
 use entity::message;
 use entity::message::MessageStatus;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl Work {
             record.can_reply = known.can_reply(&inbox, now);
             let read = |view: MessageView| {
                 let after = message::Model { status: MessageStatus::Read, updated_at: now, ..view.message.clone() };
-                (view, after)
+                ChangedMessage { before: view, after, files: Vec::new() }
             };
             record.changed_messages = unread.into_iter().map(read).collect();
             let recorded = self.commit(record, None).await?;

@@ -112,8 +112,7 @@ impl Downloads {
     /// The file will never come.
     async fn lost(&self, row: &download::Model, file_name: String, reason: String) -> Result<(), ChannelError> {
         tracing::info!(inbox.id = row.inbox_id, message.id = row.message_id, reason, "a file of a message is not to be had");
-        self.settle(row, Outcome::Lost { download_id: row.id, file_name, reason }).await?;
-        Ok(())
+        self.settle(row, Outcome::Lost { download_id: row.id, file_name, reason }).await.map(drop).map_err(Into::into)
     }
 
     /// Has it stored what became of a file; answers whether a stored file belongs to the message now.

@@ -43,7 +43,7 @@ impl Queue for Session {
     async fn next_due(&self, busy: &[i64]) -> Result<Option<DateTime<Utc>>, DbErr> {
         let first = self.heads(busy).order_by_asc(outgoing::Column::DueAt).one(&self.db.read).await?;
         let throttled = self.throttle.now(entity::now());
-        Ok(first.map(|row| throttled.map_or(row.due_at, |until| until.max(row.due_at))))
+        Ok(first.map(|row| throttled.map_or(row.due_at, |until| std::cmp::max(until, row.due_at))))
     }
 
     async fn work(&self, row: outgoing::Model) -> Flow {

@@ -10,7 +10,8 @@ use entity::{
 };
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, Iden, Iterable, QueryFilter, QuerySelect, QueryTrait,
+    ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, Iden, Iterable, QueryFilter, QuerySelect,
+    QueryTrait,
 };
 use serde_json::json;
 
