@@ -351,6 +351,8 @@ pub async fn update(
     body: Body<MessageReport>,
 ) -> ApiResult<HttpResponse> {
     let found = find(&handles, &agent, path.1).await?;
+    let of_conversation = rows::Entity::find_by_id(path.2).filter(message::Column::ConversationId.eq(found.address.conversation_id));
+    of_conversation.one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
     let MessageReport { status, content, external_error } = body.value;
     if let Some(content) = content {
         if status.is_some() {

@@ -148,8 +148,8 @@ impl Channel for TelegramChannel {
             let ids = self.api.send(chat, part, quotes.filter(|_| position == 0)).await?;
             message.sent.add(ids.into_iter().map(|id| provider_id(chat, id)).collect());
         }
-        let ids: Vec<i32> = message.sent.all().iter().flatten().flat_map(|id| message_ids(id)).collect();
-        Ok(ProviderId(format!("{chat}:{}", joined(&ids))))
+        let ids: Vec<String> = message.sent.all().into_iter().flatten().map(|id| id.replace(&format!("{chat}:"), "")).collect();
+        Ok(ProviderId(format!("{chat}:{}", ids.join(","))))
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -280,10 +280,6 @@ fn message_ids(provider_id: &str) -> Vec<i32> {
 
 fn unknown() -> ChannelError {
     ChannelError::Rejected("Telegram does not have this message: it was not sent, or not by this bot".into())
-}
-
-fn joined(ids: &[i32]) -> String {
-    ids.iter().map(i32::to_string).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
