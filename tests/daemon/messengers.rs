@@ -6,6 +6,7 @@ use crate::harness::{Answer, Builder, Cable, Client, Daemon, SOON, eventually};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How long something may take that needs a second try or a second connection.
@@ -138,14 +139,15 @@ impl Desk {
     }
 
     /// How many conversations, messages and contacts there are.
-    pub async fn counts(&self) -> (usize, usize, i64) {
+    pub async fn counts(&self) -> (usize, usize, usize) {
         let conversations = self.conversations().await;
         let mut messages = 0;
         for conversation in &conversations {
             messages += self.messages(conversation["id"].as_i64().unwrap()).await.len();
         }
-        let contacts = self.get("/contacts").await.id("/meta/count");
-        (conversations.len(), messages, contacts)
+        // The list of contacts leaves out whoever has neither an address nor a number.
+        let contacts: HashSet<i64> = conversations.iter().map(|shown| shown["meta"]["sender"]["id"].as_i64().unwrap()).collect();
+        (conversations.len(), messages, contacts.len())
     }
 }
 

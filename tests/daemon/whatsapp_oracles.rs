@@ -126,6 +126,13 @@ async fn replay(line: &Line, prism: &Prism, request: &Received) -> Option<String
     if let Value::Object(mut fields) = request.json.clone() {
         // The description does not have it; Meta's guides do.
         fields.remove("biz_opaque_callback_data");
+        // A number in the schema, a text in the description's own samples.
+        let components = fields.get_mut("template").and_then(|template| template["components"].as_array_mut());
+        for component in components.into_iter().flatten() {
+            if let Some(index) = component["index"].as_str().and_then(|index| index.parse::<i64>().ok()) {
+                component["index"] = json!(index);
+            }
+        }
         body = Value::Object(fields).to_string().into_bytes();
     }
     let method: Method = request.method.parse().unwrap();

@@ -118,7 +118,26 @@ impl Session {
                 Ok(Outcome::Sent(id, parts))
             }
             Err(ChannelError::Rejected(reason)) => Ok(Outcome::Failed(reason)),
+            Err(error @ ChannelError::NeedsAttention(_)) => {
+                self.keep_parts(row, parts).await;
+                Err(error)
+            }
             Err(error) => self.later(row, error, parts),
+        }
+    }
+
+    /// Notes which parts the provider has, of a message that waits for a person's help.
+    async fn keep_parts(&self, row: &outgoing::Model, parts: Vec<Vec<String>>) {
+        if parts == outbound::sent_parts(row) {
+            return;
+        }
+        let noted = outgoing::Entity::update_many()
+            .col_expr(outgoing::Column::SentParts, Expr::value(serde_json::json!(parts)))
+            .filter(outgoing::Column::MessageId.eq(row.message_id))
+            .exec(&self.db.write)
+            .await;
+        if let Err(error) = noted {
+            tracing::error!(message.id = row.message_id, %error, "which parts were sent is not noted: they may be sent again");
         }
     }
 
@@ -160,7 +179,14 @@ impl Session {
 
     /// Has it stored what became of a message.
     async fn note(&self, row: &outgoing::Model, outcome: Outcome) -> Result<(), ConversationError> {
-        match self.settle(row.conversation_id, row.message_id, outcome).await {
+        let settled = self.settle(row.conversation_id, row.message_id, outcome.clone()).await;
+        match settled {
+            // The provider gave an id that another message has: this one was sent all the same, and has none.
+            Err(ConversationError::Store(StoreError::Conflict(_))) if matches!(outcome, Outcome::Sent(..)) => {
+                tracing::error!(message.id = row.message_id, "the provider gave a message the id of another one");
+                let nameless = Outcome::Sent(ProviderId::default(), Vec::new());
+                self.settle(row.conversation_id, row.message_id, nameless).await.map(drop)
+            }
             Err(ConversationError::NotFound) if self.is_gone(row).await.map_err(StoreError::from)? => Ok(()),
             other => other.map(drop),
         }

@@ -438,7 +438,7 @@ impl State {
         {
             return refusal(400, 131_053, 0, "Media upload error: unknown id");
         }
-        let id = format!("wamid.{}", self.sent.len());
+        let id = format!("wamid.ours.{}", self.sent.len());
         self.sent.push(request.clone());
         Reply::json(&json!({
             "messaging_product": "whatsapp", "contacts": [{ "input": address, "wa_id": address }], "messages": [{ "id": id }],

@@ -41,13 +41,13 @@ async fn a_receipt_may_come_before_the_answer() {
     line.graph.hold_answers_back(Duration::from_secs(4));
     let reply = line.reply(conversation, "good day").await;
     let sent = line.graph.wait_for_sent(1).await[0].clone();
-    line.tell(&status(ADA, &sent, "wamid.0", "delivered", ago(1))).await;
+    line.tell(&status(ADA, &sent, "wamid.ours.0", "delivered", ago(1))).await;
     line.in_status(conversation, reply, "delivered").await;
     line.graph.recover();
     // Messages of a conversation go one after the other: once this one went, the first has its answer.
     let second = line.reply(conversation, "and").await;
     line.in_status(conversation, second, "sent").await;
-    let message = line.known_as(conversation, "wamid.0", |_| true).await;
+    let message = line.known_as(conversation, "wamid.ours.0", |_| true).await;
     assert_eq!((&message["id"], &message["status"]), (&json!(reply), &json!("delivered")));
     assert_eq!(line.graph.sent().len(), 2, "nothing was sent twice");
 }

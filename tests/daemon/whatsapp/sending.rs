@@ -9,7 +9,7 @@ async fn an_answer_is_sent_and_known_by_metas_id() {
     let conversation = line.begins(ADA, "wamid.1", "hello").await;
     let reply = line.reply(conversation, "**Good** day ü").await;
     let message = line.in_status(conversation, reply, "sent").await;
-    assert_eq!(message["source_id"], "wamid.0");
+    assert_eq!(message["source_id"], "wamid.ours.0");
     let sent = line.graph.sent();
     assert_eq!((sent.len(), &sent[0]["to"], &sent[0]["text"]["body"]), (1, &json!("4930111111"), &json!("*Good* day ü")));
     line.reply_with(conversation, json!({ "content": "note", "private": true })).await.expect(200);
