@@ -57,6 +57,7 @@ pub mod live_reports;
 pub mod macro_runs;
 pub mod macros;
 pub mod message_items;
+pub mod message_pages;
 pub mod message_templates;
 pub mod messages;
 pub mod mfa;

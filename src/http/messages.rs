@@ -7,7 +7,7 @@ use super::idempotency::Claim;
 use super::query::Query;
 use super::scope::{Found, find};
 use super::worker::{Sees, Worker};
-use super::{direct_uploads, fields, message_items, render, views};
+use super::{direct_uploads, fields, message_items, message_pages, render, views};
 use actix_web::{HttpResponse, web};
 use actors::conversation::rules::{ATTACHMENTS_LIMIT, CONTENT_LIMIT};
 use actors::conversation::{Command, Draft, Incoming, Outcome, Say, Target};
@@ -134,20 +134,10 @@ pub async fn list(
         (None, Some(after)) => {
             of_conversation.filter(message::Column::Id.gt(after)).order_by_asc(message::Column::Id).limit(100).all(db).await?
         }
-        (before, None) => {
-            let older = match before {
-                Some(before) => of_conversation.filter(message::Column::Id.lt(before)),
-                None => of_conversation,
-            };
-            let mut rows = older.order_by_desc(message::Column::Id).limit(20).all(db).await?;
-            rows.reverse();
-            rows
-        }
+        (before, None) => message_pages::before(&handles.db, of_conversation, before).await?,
     };
     let row = conversation::Entity::find_by_id(found.address.conversation_id).one(db).await?.ok_or_else(ApiError::not_found)?;
-    let mut shown = views::messages(&handles, rows).await?;
-    // Pages are told apart by ids; what stands on one is in the order in which it was said.
-    shown.sort_by_key(|view| (view.message.created_at, view.message.id));
+    let shown = views::messages(&handles, rows).await?;
     let payload: Vec<Value> = shown.iter().map(|view| render::message(&handles, view, path.1)).collect();
     let contacts = views::contacts(&handles, std::iter::once(row.contact_id)).await?;
     let mut meta = json!({

@@ -24,7 +24,6 @@ use crate::messengers::{Desk, LATER, ago};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use std::ops::Deref;
-use std::sync::Mutex;
 
 /// Somebody, as Meta tells of one: by number, by Meta's own id, or by both.
 #[derive(Clone, Copy, Debug)]
@@ -57,8 +56,6 @@ pub const BOB: Person = Person { name: "Bob", phone: Some("4930222222"), user_id
 pub struct Line {
     desk: Desk,
     pub graph: Graph,
-    /// What was posted to the webhook.
-    posted: Mutex<Vec<Value>>,
 }
 
 impl Deref for Line {
@@ -77,12 +74,11 @@ impl Line {
     pub async fn with(graph: Graph, daemon: Builder) -> Self {
         let desk = Desk::open(daemon.settings(&settings(&graph)), channel()).await;
         desk.is_in_state("connected").await;
-        Line { desk, graph, posted: Mutex::new(Vec::new()) }
+        Line { desk, graph }
     }
 
     /// Meta posts this.
     pub async fn post_webhook(&self, webhook: &Value) -> Answer {
-        self.posted.lock().unwrap().push(webhook.clone());
         let body = Graph::body(webhook);
         let signature = Graph::signature(APP_SECRET, &body);
         self.post_signed(body, &signature).await
@@ -97,11 +93,6 @@ impl Line {
     /// The same, which has to be taken.
     pub async fn tell(&self, webhook: &Value) {
         self.post_webhook(webhook).await.expect(200);
-    }
-
-    /// What was posted so far.
-    pub fn posted(&self) -> Vec<Value> {
-        self.posted.lock().unwrap().clone()
     }
 
     /// Somebody writes.
