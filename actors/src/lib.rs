@@ -112,6 +112,7 @@ pub mod schedule;
 pub mod secret;
 pub mod session;
 pub mod signature;
+pub mod standings;
 pub mod store;
 pub mod supervisor;
 pub mod system;

@@ -4,6 +4,7 @@
 //! There is one such actor on either database: the event log then has one order, which is the order of the commits.
 use crate::event::Event;
 use crate::hub::Hub;
+use crate::standings::Standings;
 use crate::store::{Announcement, Attempt, Command, Committed, Departure, Record, Recorded, StoreError, Writer};
 use actix::prelude::*;
 use std::sync::Arc;
@@ -37,6 +38,11 @@ pub struct Announce(pub Announcement);
 #[rtype(result = "()")]
 pub struct TellAnnouncements;
 
+/// Count an account; answered when its counts are there.
+#[derive(Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub struct CountUp(pub i64);
+
 /// Tells whoever delivers webhooks that an event was committed; called in the order of the commits, never waits.
 pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
 
@@ -46,6 +52,7 @@ type Answer = oneshot::Sender<Result<Committed, StoreError>>;
 pub struct PersistenceActor {
     writer: Arc<Mutex<Writer>>,
     hub: Hub,
+    standings: Standings,
     listener: Listener,
     waiting: Vec<(Command, Answer)>,
     committing: bool,
@@ -55,9 +62,9 @@ pub struct PersistenceActor {
 
 impl PersistenceActor {
     /// Over the one writer.
-    pub fn new(writer: Writer, hub: Hub, listener: Listener) -> Self {
+    pub fn new(writer: Writer, hub: Hub, standings: Standings, listener: Listener) -> Self {
         let writer = Arc::new(Mutex::new(writer));
-        PersistenceActor { writer, hub, listener, waiting: Vec::new(), committing: false, flushes: Vec::new() }
+        PersistenceActor { writer, hub, standings, listener, waiting: Vec::new(), committing: false, flushes: Vec::new() }
     }
 
     fn enqueue(&mut self, command: Command, ctx: &mut Context<Self>) -> oneshot::Receiver<Result<Committed, StoreError>> {
@@ -73,7 +80,10 @@ impl PersistenceActor {
         }
         self.committing = true;
         // The text of a shared statement depends on the size of the group: of powers of two there are few, and all stay prepared.
-        let size = 1 << self.waiting.len().min(GROUP_LIMIT).ilog2();
+        let group = 1 << self.waiting.len().min(GROUP_LIMIT).ilog2();
+        // A count stands between two groups: everything before it is in it, nothing behind it is.
+        let until_count = self.waiting.iter().position(|(command, _)| matches!(command, Command::Count(_)));
+        let size = until_count.map_or(group, |position| position.clamp(1, group));
         let (group, answers): (Vec<_>, Vec<_>) = self.waiting.drain(..size).unzip();
         let writer = self.writer.clone();
         // A task of its own: were it to panic, the group would be left unanswered and the actor alive.
@@ -98,6 +108,9 @@ impl PersistenceActor {
     fn finish(&self, committed: Vec<Result<Committed, StoreError>>, answers: Vec<Answer>) {
         metrics::counter!("konversio_commits_total").increment(1);
         metrics::counter!("konversio_commands_total").increment(answers.len() as u64);
+        for result in &committed {
+            self.count(result);
+        }
         for (result, answer) in committed.into_iter().zip(answers) {
             let events = result.as_ref().map(|committed| committed.events.clone()).unwrap_or_default();
             // Fails when the request has timed out meanwhile: it is stored, and a repeat will be told so.
@@ -106,6 +119,26 @@ impl PersistenceActor {
                 self.hub.publish(&event);
                 (self.listener)(&event);
             }
+        }
+    }
+}
+
+impl PersistenceActor {
+    /// Keeps the counts of accounts as they are stored.
+    fn count(&self, result: &Result<Committed, StoreError>) {
+        match result {
+            Ok(committed) => {
+                self.standings.add(committed.change.as_slice());
+                if committed.uncounted {
+                    self.standings.clear();
+                }
+                if let Some((account_id, standing)) = &committed.counted {
+                    self.standings.put(*account_id, standing.clone());
+                }
+            }
+            // What is stored is unknown.
+            Err(StoreError::Database(_) | StoreError::Unanswered) => self.standings.clear(),
+            Err(_) => {}
         }
     }
 }
@@ -151,6 +184,15 @@ impl Handler<Announce> for PersistenceActor {
 
     fn handle(&mut self, Announce(announcement): Announce, ctx: &mut Self::Context) -> Self::Result {
         let answered = self.enqueue(Command::Announcement(Box::new(announcement)), ctx);
+        Box::pin(async move { answered.await.unwrap_or(Err(StoreError::Unanswered)).map(|_| ()) })
+    }
+}
+
+impl Handler<CountUp> for PersistenceActor {
+    type Result = ResponseFuture<Result<(), StoreError>>;
+
+    fn handle(&mut self, CountUp(account_id): CountUp, ctx: &mut Self::Context) -> Self::Result {
+        let answered = self.enqueue(Command::Count(account_id), ctx);
         Box::pin(async move { answered.await.unwrap_or(Err(StoreError::Unanswered)).map(|_| ()) })
     }
 }

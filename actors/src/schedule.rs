@@ -7,6 +7,7 @@ use crate::conversations::{Conversations, Tell};
 use crate::db::Db;
 use crate::event_log::{EventLog, Kept};
 use crate::message::Key;
+use crate::standings::Standings;
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
 use entity::conversation::Status;
@@ -37,6 +38,8 @@ pub struct ScheduleActor {
     pub catalog: Catalog,
     /// Where conversations are woken.
     pub conversations: Addr<Conversations>,
+    /// What is counted anew now and then, so that no mistake there stays.
+    pub standings: Standings,
     /// The log of events.
     pub event_log: EventLog,
     /// How much of it is kept.
@@ -49,6 +52,7 @@ impl Actor for ScheduleActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         let (db, catalog, conversations, event_log, events_kept) =
             (self.db.clone(), self.catalog.clone(), self.conversations.clone(), self.event_log.clone(), self.events_kept);
+        let standings = self.standings.clone();
         let ticking = async move {
             let mut ticks = 0_u32;
             loop {
@@ -59,6 +63,7 @@ impl Actor for ScheduleActor {
                     tracing::error!(%error, "resolving forgotten conversations");
                 }
                 if ticks.is_multiple_of(TICKS_BETWEEN_CLEANINGS) {
+                    standings.clear();
                     if let Err(error) = clean(&db, entity::now()).await {
                         tracing::error!(%error, "removing old rows");
                     }

@@ -26,6 +26,7 @@ use crate::event::{AccountCard, Event, Fact, MessageView};
 use crate::mailer::{self, Postroom};
 use crate::message::UserCard;
 use crate::participants::Participants;
+use crate::standings::{Change, Standing};
 use crate::webhooks::{Destination, destinations};
 use entity::delivery::DeliveryStatus;
 use entity::{contact, delivery, message, outgoing};
@@ -47,6 +48,12 @@ pub struct Committed {
     pub abandoned: Vec<String>,
     /// The events to publish.
     pub events: Vec<Arc<Event>>,
+    /// What changes of the counts of an account.
+    pub change: Option<Change>,
+    /// An account that was counted.
+    pub counted: Option<(i64, Standing)>,
+    /// Whether something went that no change tells of.
+    pub uncounted: bool,
 }
 
 /// When a group failed.
@@ -159,6 +166,10 @@ impl Writer {
                 Command::Departure(departure) => departures.push((position, *departure)),
                 Command::Announcement(announcement) => announced.push((position, vec![*announcement])),
                 Command::Announcements => announced.push((position, rows::take_announcements(db).await?)),
+                Command::Count(account_id) => {
+                    let counted = Some((account_id, Standing::read(db, account_id).await?));
+                    committed.push((position, Committed { counted, ..Committed::default() }));
+                }
             }
         }
         rows::write_attempts(db, &mut self.ids, attempts).await?;
@@ -197,7 +208,7 @@ impl Writer {
             }
         }
         rows::insert_events(db, &events, deliveries).await?;
-        Ok(Committed { recorded: None, abandoned, events })
+        Ok(Committed { abandoned, events, uncounted: true, ..Committed::default() })
     }
 
     async fn write_announcements(&mut self, db: &DatabaseTransaction, announcements: Vec<Announcement>) -> Result<Committed, DbErr> {
@@ -209,7 +220,7 @@ impl Writer {
             events.push(event);
         }
         rows::insert_events(db, &events, deliveries).await?;
-        Ok(Committed { recorded: None, abandoned: Vec::new(), events })
+        Ok(Committed { events, ..Committed::default() })
     }
 
     fn event(&mut self, account: AccountCard, performer: Option<UserCard>, fact: Fact) -> Arc<Event> {
@@ -269,8 +280,9 @@ impl Writer {
         let mut committed = Vec::with_capacity(records.len());
         for ((position, record), events) in records.into_iter().enumerate().zip(events_of) {
             let is_repeat = repeated.contains(&position);
+            let change = Change::of(&record).filter(|_| !is_repeat);
             let recorded = if is_repeat { rows::stored_before(db, record).await? } else { recorded(record) };
-            committed.push(Committed { recorded: Some(recorded), abandoned: Vec::new(), events });
+            committed.push(Committed { recorded: Some(recorded), events, change, ..Committed::default() });
         }
         Ok(committed)
     }

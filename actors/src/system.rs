@@ -14,12 +14,13 @@ use crate::hub::Hub;
 use crate::inbox::{self, Troubled};
 use crate::mailer::{Mailer, Postroom};
 use crate::participants::Participants;
-use crate::persistence::{Flush, PersistenceActor, TellAnnouncements};
+use crate::persistence::{CountUp, Flush, PersistenceActor, TellAnnouncements};
 use crate::presence::Presence;
 use crate::schedule::ScheduleActor;
 use crate::secret::Vault;
 use crate::session::{Pictures, Unsettled};
-use crate::store::Writer;
+use crate::standings::Standings;
+use crate::store::{StoreError, Writer};
 use crate::supervisor::{StopAll, Supervisor};
 use crate::unregistrations::Unregistrations;
 use crate::wake::Wakes;
@@ -78,6 +79,8 @@ pub struct Handles {
     pub addresses: Addresses,
     /// Contacts.
     pub contacts: Contacts,
+    /// How many conversations and contacts there are.
+    pub standings: Standings,
     /// Running inboxes.
     pub supervisor: Addr<Supervisor>,
     /// Which of them need a person.
@@ -117,7 +120,8 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
     let mailer = Mailer::new(db.clone(), tools.relay.clone(), vault.clone(), &tools.public_url);
     mailer.start(&pool);
     let hears = webhooks.clone();
-    let persistence = PersistenceActor::new(writer, hub.clone(), Arc::new(move |event| hears.hear(event))).start();
+    let standings = Standings::default();
+    let persistence = PersistenceActor::new(writer, hub.clone(), standings.clone(), Arc::new(move |event| hears.hear(event))).start();
     // What was announced before a stop.
     persistence.do_send(TellAnnouncements);
     let surroundings = conversation::Surroundings {
@@ -146,7 +150,15 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         wakes: wakes.clone(),
     })
     .start();
-    ScheduleActor { db: db.clone(), catalog: catalog.clone(), conversations: conversations.clone(), event_log, events_kept }.start();
+    ScheduleActor {
+        db: db.clone(),
+        catalog: catalog.clone(),
+        conversations: conversations.clone(),
+        standings: standings.clone(),
+        event_log,
+        events_kept,
+    }
+    .start();
     let addresses = Addresses::default();
     let contacts = Contacts {
         db: db.clone(),
@@ -185,6 +197,7 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         participants,
         addresses,
         contacts,
+        standings,
         supervisor,
         troubled,
         tools,
@@ -212,6 +225,14 @@ impl Handles {
             self.mailer.stop(deadline),
             self.unregistrations.stop(deadline)
         );
+    }
+
+    /// Has an account counted, so that [`Handles::standings`] knows it.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn count(&self, account_id: i64) -> Result<(), StoreError> {
+        self.persistence.send(CountUp(account_id)).await.unwrap_or(Err(StoreError::Unanswered))
     }
 
     /// Returns when everything that was accepted is committed.

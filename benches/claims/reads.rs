@@ -11,15 +11,16 @@ const SIZES: [u64; 2] = [10_000, 1_000_000];
 const LENGTH: Duration = Duration::from_secs(2);
 
 /// What is asked for, below the account.
-const READS: [(&str, &str); 8] = [
+const READS: [(&str, &str); 9] = [
     ("conversation list", "/conversations?page=1"),
     ("  its page 20", "/conversations?page=20"),
     ("  of all statuses", "/conversations?status=all"),
     ("conversation counts", "/conversations/meta"),
     ("page of messages", "/conversations/7/messages"),
     ("contact list", "/contacts?sort=-last_activity_at"),
-    ("contact search", "/contacts/search?q=customer77"),
-    ("search of messages", "/search/messages?q=refund%20parcel"),
+    ("contact search", "/contacts/search?q=customer77%40example.com"),
+    ("search of messages", "/search/messages?q=refund"),
+    ("  a word of every one", "/search/messages?q=refund%20parcel"),
 ];
 
 /// Fills both desks and measures each read on both.

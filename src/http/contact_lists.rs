@@ -63,7 +63,7 @@ pub async fn list(handles: web::Data<Handles>, agent: Agent, query: Query<ListQu
     if !query.0.labels.is_empty() {
         condition = condition.add(lists::labelled(agent.account.id, &query.0.labels));
     }
-    counted(&handles, condition, &query.0).await
+    counted(&handles, agent.account.id, condition, &query.0).await
 }
 
 /// Contacts that are online.
@@ -71,14 +71,14 @@ pub async fn list(handles: web::Data<Handles>, agent: Agent, query: Query<ListQu
 pub async fn active(handles: web::Data<Handles>, agent: Agent, query: Query<ListQuery>) -> ApiResult<HttpResponse> {
     let online = handles.presence.contacts(agent.account.id).into_keys().filter_map(|id| id.parse::<i64>().ok());
     let condition = lists::known(agent.account.id).add(Column::Id.is_in(online));
-    counted(&handles, condition, &query.0).await
+    counted(&handles, agent.account.id, condition, &query.0).await
 }
 
 /// Contacts that match filters.
 #[utoipa::path(post, path = "", tag = "Contacts", params(ListQuery), request_body = Filters, responses((status = 200, description = "meta, payload: contacts"), (status = 422, description = "an unknown key, operator or value")))]
 pub async fn filter(handles: web::Data<Handles>, agent: Agent, query: Query<ListQuery>, body: Body<Filters>) -> ApiResult<HttpResponse> {
     let compiled = filtering::compile(&handles, agent.account.id, filter::Table::Contacts, &body.value.payload).await?;
-    counted(&handles, lists::known(agent.account.id).add(compiled), &query.0).await
+    counted(&handles, agent.account.id, lists::known(agent.account.id).add(compiled), &query.0).await
 }
 
 /// Contacts whose name, address, number or identifier contains the text.
@@ -102,8 +102,24 @@ pub async fn search(handles: web::Data<Handles>, agent: Agent, throttle: Throttl
     Ok(HttpResponse::Ok().json(json!({ "meta": meta, "payload": payload })))
 }
 
-async fn counted(handles: &Handles, condition: Condition, query: &ListQuery) -> ApiResult<HttpResponse> {
-    let count = reads::ids(&handles.db.read, &lists::count(&condition)).await?.pop().unwrap_or_default();
+/// How many contacts there are of whom something is known, as it is counted in memory.
+async fn known(handles: &Handles, account_id: i64) -> ApiResult<Option<i64>> {
+    if let Some(count) = handles.standings.contacts(account_id) {
+        return Ok(Some(count));
+    }
+    handles.count(account_id).await?;
+    Ok(handles.standings.contacts(account_id))
+}
+
+async fn counted(handles: &Handles, account_id: i64, condition: Condition, query: &ListQuery) -> ApiResult<HttpResponse> {
+    let count = match condition == lists::known(account_id) {
+        true => known(handles, account_id).await?,
+        false => None,
+    };
+    let count = match count {
+        Some(count) => count,
+        None => reads::ids(&handles.db.read, &lists::count(&condition)).await?.pop().unwrap_or_default(),
+    };
     let ids = reads::ids(&handles.db.read, &lists::page(&condition, &query.sort(), query.page())).await?;
     let payload = shown(handles, &ids, query.include_contact_inboxes != Some(false)).await?;
     Ok(HttpResponse::Ok().json(json!({ "meta": { "count": count, "current_page": query.current_page() }, "payload": payload })))

@@ -8,6 +8,7 @@ use super::{fields, filtering, render, search, views};
 use crate::reads::conversations::{self as lists, Scope, Sort};
 use crate::reads::{self, Page, filter, search as reading};
 use actix_web::{HttpResponse, web};
+use actors::standings::{self, Group};
 use actors::system::Handles;
 use entity::conversation::{self, Column, Status};
 use entity::{contact_inbox, now};
@@ -62,9 +63,18 @@ pub struct ListQuery {
 /// A list that was asked for.
 struct List {
     condition: Condition,
+    /// What of it is counted in memory; none where only the database knows.
+    counted: Option<Counted>,
     status: Option<Status>,
     sort: Sort,
     page: Page,
+}
+
+/// A list of which only these differ from another.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    inbox_id: Option<i64>,
+    team_id: Option<i64>,
 }
 
 /// Conversations of the inboxes that the caller may see, and how many there are.
@@ -140,6 +150,7 @@ pub async fn filter(handles: web::Data<Handles>, agent: Agent, query: Query<Filt
     let compiled = filtering::compile(&handles, agent.account.id, filter::Table::Conversations, &body.value.payload).await?;
     let list = List {
         condition: scope(&agent).condition().add(compiled),
+        counted: None,
         status: None,
         sort: sort(query.0.sort_by)?,
         page: Page::of(query.0.page.unwrap_or(1), PAGE),
@@ -167,6 +178,7 @@ pub async fn search(handles: web::Data<Handles>, agent: Agent, query: Query<Sear
     let said = reading::saying(handles.db.read.get_database_backend(), &scope, &words);
     let list = List {
         condition: scope.condition().add(said),
+        counted: None,
         status: None,
         sort: Sort::Activity(lists::Direction::Down),
         page: Page::of(query.0.page.unwrap_or(1), PAGE),
@@ -200,6 +212,7 @@ fn asked(handles: &Handles, agent: &Agent, query: &ListQuery) -> ApiResult<List>
     if let Some(team_id) = query.team_id {
         condition = condition.add(Column::TeamId.eq(team_id));
     }
+    let plain = condition.clone();
     if !query.labels.is_empty() {
         condition = condition.add(lists::labelled(agent.account.id, &query.labels));
     }
@@ -228,7 +241,8 @@ fn asked(handles: &Handles, agent: &Agent, query: &ListQuery) -> ApiResult<List>
         let since = since.ok_or_else(|| ApiError::invalid("updated_within", "updated_within: too many seconds"))?;
         condition = condition.add(Column::UpdatedAt.gt(since));
     }
-    Ok(List { condition, status, sort: sort(query.sort_by.clone())?, page: Page::of(query.page.unwrap_or(1), PAGE) })
+    let counted = (condition == plain).then_some(Counted { inbox_id: query.inbox_id, team_id: query.team_id });
+    Ok(List { condition, counted, status, sort: sort(query.sort_by.clone())?, page: Page::of(query.page.unwrap_or(1), PAGE) })
 }
 
 fn sort(asked: Option<String>) -> ApiResult<Sort> {
@@ -254,26 +268,39 @@ async fn shown(handles: &Handles, list: &List) -> ApiResult<Vec<Value>> {
 }
 
 /// How many conversations a list has.
-struct Counts {
-    all: i64,
-    assigned: i64,
-    mine: i64,
-}
+struct Counts(standings::Counts);
 
 impl Counts {
     async fn read(handles: &Handles, agent: &Agent, list: &List) -> ApiResult<Self> {
-        let counted = lists::counts(&list.condition, list.status, agent.user.row.id);
+        let (account_id, user_id, scope) = (agent.account.id, agent.user.row.id, scope(agent));
+        if let Some(counted) = list.counted {
+            let is_meant = |group: &Group| {
+                scope.inboxes.as_ref().is_none_or(|inboxes| inboxes.contains(&group.inbox_id))
+                    && counted.inbox_id.is_none_or(|id| group.inbox_id == id)
+                    && (counted.team_id.is_none() || group.team_id == counted.team_id)
+                    && list.status.is_none_or(|status| group.status == status)
+            };
+            if let Some(counts) = handles.standings.conversations(account_id, user_id, is_meant) {
+                return Ok(Counts(counts));
+            }
+            handles.count(account_id).await?;
+            if let Some(counts) = handles.standings.conversations(account_id, user_id, is_meant) {
+                return Ok(Counts(counts));
+            }
+        }
+        let counted = lists::counts(&list.condition, list.status, user_id);
         let row = handles.db.read.query_one(&counted).await?.ok_or_else(|| ApiError::failed("a count gave no row"))?;
-        Ok(Counts { all: row.try_get_by_index(0)?, assigned: row.try_get_by_index(1)?, mine: row.try_get_by_index(2)? })
+        let (all, assigned, mine) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+        Ok(Counts(standings::Counts { all, assigned, mine }))
     }
 
     fn shown(&self) -> Value {
-        json!({ "mine_count": self.mine, "unassigned_count": self.all - self.assigned, "all_count": self.all })
+        json!({ "mine_count": self.0.mine, "unassigned_count": self.0.all - self.0.assigned, "all_count": self.0.all })
     }
 
     fn with_assigned(&self) -> Value {
         let mut shown = self.shown();
-        actors::wire::set(&mut shown, "assigned_count", self.assigned.into());
+        actors::wire::set(&mut shown, "assigned_count", self.0.assigned.into());
         shown
     }
 }

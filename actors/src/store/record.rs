@@ -241,6 +241,8 @@ pub enum Command {
     Announcement(Box<Announcement>),
     /// What waits in `announcements` is told.
     Announcements,
+    /// An account is counted; in a group of its own.
+    Count(i64),
 }
 
 /// What became of a [`Record`].
