@@ -13,15 +13,10 @@ export interface Words {
 
 type Attributes = Record<string, unknown>
 
-export class Api {
-  readonly #websiteToken: string
-  authToken: string
+class Api {
+  websiteToken = ''
+  authToken = ''
   locale = ''
-
-  constructor(websiteToken: string, authToken: string) {
-    this.#websiteToken = websiteToken
-    this.authToken = authToken
-  }
 
   conversations(): Promise<{ payload: Conversation[] }> {
     return this.#ask('GET', 'conversations/all')
@@ -129,7 +124,7 @@ export class Api {
     body?: object,
     key?: string,
   ): Promise<T> {
-    const all = new URLSearchParams({ website_token: this.#websiteToken })
+    const all = new URLSearchParams({ website_token: this.websiteToken })
     if (this.locale) all.set('locale', this.locale)
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined && value !== null) all.set(name, String(value))
@@ -138,6 +133,9 @@ export class Api {
     return request(method, `/api/v1/widget/${path}?${all}`, headers, body)
   }
 }
+
+/** The one server; it is told at the start as whom to ask. */
+export const api = new Api()
 
 /** The body as it is, or as a form with bracketed names where files go with it. */
 function withFiles(body: object, files: File[]): object {

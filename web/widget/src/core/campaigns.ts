@@ -1,23 +1,21 @@
 /** Campaigns: messages that greet a visitor who stays on a page for a while. Fetched only where the inbox has some. */
-import type { Api } from './api'
+import { api } from './api'
 import type { Campaign } from './types'
 
 /** Waits on each page for the first campaign that is meant for it. */
 export class Campaigns {
-  readonly #api: Api
   readonly #show: (campaign: Campaign) => void
   #campaigns: Campaign[] | null = null
   #timer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(api: Api, show: (campaign: Campaign) => void) {
-    this.#api = api
+  constructor(show: (campaign: Campaign) => void) {
     this.#show = show
   }
 
   /** The visitor is at this address now. */
   async visit(address: string): Promise<void> {
     clearTimeout(this.#timer)
-    this.#campaigns ??= await this.#api.campaigns()
+    this.#campaigns ??= await api.campaigns()
     const [next] = this.#campaigns
       .filter(({ trigger_rules }) => isMeant(trigger_rules.url, address))
       .sort((a, b) => seconds(a) - seconds(b))

@@ -36,11 +36,6 @@ export function parse(text: string): Block[] {
   return blocks(text.replace(/\r\n?/g, '\n').split('\n'), 0)
 }
 
-/** The words alone, on one line, for a preview. */
-export function plain(text: string): string {
-  return parse(text.slice(0, 400)).map(blockText).join(' ').replace(/\s+/g, ' ').trim()
-}
-
 /** A link's target, if it is of a kind that may be followed. */
 export function safeUrl(address: string | undefined): string | null {
   if (!address || !URL.canParse(address)) return null
@@ -123,20 +118,4 @@ function inline(text: string, depth = 0, isInLink = false): Inline[] {
     if (href) found.push({ kind: 'link', href, children: words })
     else addText(source)
   }
-}
-
-function blockText(block: Block): string {
-  if (block.kind === 'code') return block.text
-  if (block.kind === 'quote') return block.blocks.map(blockText).join(' ')
-  if (block.kind === 'list') return block.items.map(inlineText).join(' ')
-  return inlineText(block.children)
-}
-
-function inlineText(parts: Inline[]): string {
-  return parts
-    .map((part) => {
-      if (part.kind === 'break') return ' '
-      return 'text' in part ? part.text : inlineText(part.children)
-    })
-    .join('')
 }

@@ -1,5 +1,5 @@
 /** The visitor's conversations, the messages of the one that is open, and what is still to be sent. */
-import type { Api } from '../core/api'
+import { api } from '../core/api'
 import { post } from '../core/host'
 import { newId } from '../core/id'
 import { isTheirs, merge, refresh } from '../core/messages'
@@ -22,19 +22,18 @@ class Chat {
   conversations = $state.raw<Conversation[]>([])
   contact = $state.raw<Contact>({})
   /** The open conversation: its id, or, until its first message has arrived, a name of our own. */
-  thread = $state<number | string | null>(null)
+  thread = $state.raw<number | string | null>(null)
   messages = $state.raw<Message[]>([])
   outgoing = $state.raw<Outgoing[]>([])
   typing = $state.raw<Sender | null>(null)
   replyTo = $state.raw<Message | null>(null)
-  hasOlder = $state(false)
-  isLoading = $state(false)
+  hasOlder = $state.raw(false)
+  isLoading = $state.raw(false)
   referer = document.referrer
   /** Attributes and labels that were set before there was a conversation to set them on. */
   waitingAttributes: Record<string, unknown> = {}
   waitingLabels: string[] = []
   #introduction: Introduction = { contact: {}, attributes: {} }
-  #api!: Api
   #outbox!: Outbox
   #typingEnds: ReturnType<typeof setTimeout> | undefined
 
@@ -47,8 +46,7 @@ class Chat {
   })
   isEnded = $derived(this.current?.status === 'resolved' && !settings.channel.allowMessagesAfterResolved)
 
-  start(api: Api, owner: string): void {
-    this.#api = api
+  start(owner: string): void {
     this.#outbox = new Outbox(owner, (message) => this.#deliver(message), (messages) => (this.outgoing = messages))
   }
 
@@ -63,7 +61,7 @@ class Chat {
   /** Fetches what may have been missed. */
   async refresh(): Promise<void> {
     const thread = this.thread
-    const [{ payload }, contact] = await Promise.all([this.#api.conversations(), this.#api.contact()])
+    const [{ payload }, contact] = await Promise.all([api.conversations(), api.contact()])
     this.conversations = payload
     this.contact = contact ?? {}
     if (typeof thread === 'number') await this.#loadNewest(thread)
@@ -103,7 +101,7 @@ class Chat {
     if (typeof thread !== 'number' || !oldest || this.isLoading) return
     this.isLoading = true
     try {
-      const { payload } = await this.#api.messages(thread, oldest.id)
+      const { payload } = await api.messages(thread, oldest.id)
       if (thread !== this.thread) return
       this.messages = merge(this.messages, payload)
       this.hasOlder = payload.length >= PAGE
@@ -143,7 +141,7 @@ class Chat {
   }
 
   tellTyping(isTyping: boolean): void {
-    if (typeof this.thread === 'number') this.#api.typing(this.thread, isTyping).catch(() => {})
+    if (typeof this.thread === 'number') api.typing(this.thread, isTyping).catch(() => {})
   }
 
   /** Tells the server that the open conversation was read, if anything in it was not. */
@@ -151,22 +149,22 @@ class Chat {
     const conversation = this.current
     if (!conversation || conversation.unread_count === 0) return
     this.#change(conversation.id, { unread_count: 0, contact_last_seen_at: Math.floor(Date.now() / 1000) })
-    this.#api.seen(conversation.id).catch(() => {})
+    api.seen(conversation.id).catch(() => {})
   }
 
   async end(): Promise<void> {
     if (!this.current) return
-    await this.#api.resolve(this.current.id)
+    await api.resolve(this.current.id)
     this.#change(this.current.id, { status: 'resolved' })
   }
 
   async requestTranscript(): Promise<void> {
-    if (this.current) await this.#api.transcript(this.current.id)
+    if (this.current) await api.transcript(this.current.id)
   }
 
   /** Answers a form, a choice or a survey; it shows as answered once the server has it. */
   async answer(message: Message, values: unknown, email?: string): Promise<void> {
-    await this.#api.answer(message.id, values, email)
+    await api.answer(message.id, values, email)
     const content_attributes = { ...message.content_attributes, submitted_values: values }
     if (email) Object.assign(content_attributes, { submitted_email: email })
     this.messages = merge(this.messages, [{ ...message, content_attributes }])
@@ -182,7 +180,7 @@ class Chat {
     const isNews = isTheirs(message) && !(isSeen && message.conversation_id === this.thread)
     const unread_count = known.unread_count + (isNews ? 1 : 0)
     this.#change(known.id, { last_message: message, last_activity_at: message.created_at, unread_count })
-    if (isTheirs(message) && !isNews) this.#api.seen(known.id).catch(() => {})
+    if (isTheirs(message) && !isNews) api.seen(known.id).catch(() => {})
   }
 
   /** A message was changed: answered, deleted, delivered. */
@@ -209,7 +207,7 @@ class Chat {
   async #loadNewest(thread: number): Promise<void> {
     this.isLoading = this.messages.length === 0
     try {
-      const { payload } = await this.#api.messages(thread)
+      const { payload } = await api.messages(thread)
       if (thread !== this.thread) return
       const before = this.messages[0]?.id
       this.messages = refresh(this.messages, payload)
@@ -229,12 +227,12 @@ class Chat {
     }
     const { thread, files } = message
     if (typeof thread === 'number') {
-      const sent = await this.#api.createMessage(thread, words, files)
+      const sent = await api.createMessage(thread, words, files)
       this.#sent(thread, { ...sent, echo_id: message.echoId })
       return thread
     }
     const attributes = { ...this.waitingAttributes, ...message.attributes }
-    const begun = await this.#api.createConversation(words, files, message.contact, attributes, this.waitingLabels)
+    const begun = await api.createConversation(words, files, message.contact, attributes, this.waitingLabels)
     this.waitingAttributes = {}
     this.waitingLabels = []
     this.#begun(thread, begun)

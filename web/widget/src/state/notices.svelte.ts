@@ -1,5 +1,4 @@
 /** What the visitor learns while the widget is closed: the dot, the label, the messages above the bubble, and the sound. */
-import { playSound } from '../../shared/sound'
 import { hasHost, post } from '../core/host'
 import type { Campaign, Message } from '../core/types'
 import { chat } from './chat.svelte'
@@ -11,11 +10,11 @@ const SOUND_KEY = 'konversio-sound'
 const MOST_SHOWN = 3
 
 class Notices {
-  hasSound = $state(readSound())
+  hasSound = $state.raw(readSound())
   /** The newest unread messages, to stand above the bubble. */
   messages = $state.raw<Message[]>([])
   campaign = $state.raw<Campaign | null>(null)
-  #isDismissed = $state(false)
+  #isDismissed = $state.raw(false)
 
   setSound(hasSound: boolean): void {
     this.hasSound = hasSound
@@ -46,7 +45,7 @@ class Notices {
   ring(): void {
     if (!this.hasSound) return
     if (hasHost) post('playAudio')
-    else playSound()
+    else void import('../../shared/sound').then(({ playSound }) => playSound())
   }
 
   /** Keeps the host told; runs for as long as the page lives. */

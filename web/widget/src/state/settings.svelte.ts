@@ -33,8 +33,8 @@ const NO_CHANNEL: WebChannel = {
 class Settings {
   channel = $state.raw<WebChannel>(NO_CHANNEL)
   host = $state.raw<HostSettings>({})
-  isMobile = $state(false)
-  #prefersDark = $state(false)
+  isMobile = $state.raw(false)
+  #prefersDark = $state.raw(false)
 
   constructor() {
     const query = matchMedia('(prefers-color-scheme: dark)')

@@ -1,12 +1,12 @@
 /** Who answers, and whether somebody is there. */
-import type { Api } from '../core/api'
+import { api } from '../core/api'
 import { isWithinHours, nextOpening } from '../core/hours'
 import type { Agent, Campaign } from '../core/types'
 import { settings } from './settings.svelte'
 
 class Team {
   agents = $state.raw<Agent[]>([])
-  #now = $state(new Date())
+  #now = $state.raw(new Date())
 
   constructor() {
     setInterval(() => (this.#now = new Date()), 60_000)
@@ -17,7 +17,7 @@ class Team {
   isAvailable = $derived(this.isWithinHours && this.online.length > 0)
   nextOpening = $derived(this.isWithinHours ? null : nextOpening(settings.channel, this.#now))
 
-  async load(api: Api): Promise<void> {
+  async load(): Promise<void> {
     this.agents = (await api.agents()).payload
   }
 

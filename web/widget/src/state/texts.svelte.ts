@@ -9,9 +9,9 @@ const RIGHT_TO_LEFT = ['ar']
 
 class Texts {
   #words = $state.raw<Words>(english)
-  language = $state('en')
+  language = $state.raw('en')
   /** For numbers and times: the language with its region, as it was asked for. */
-  locale = $state('en')
+  locale = $state.raw('en')
 
   /** Goes over to a language such as `pt_BR` or `de`; one that is missing leaves what is there. */
   async load(wanted: string | null | undefined): Promise<void> {

@@ -4,16 +4,16 @@ import { isFramed, post } from '../core/host'
 export type Route = 'home' | 'conversations' | 'preChat' | 'chat'
 
 class View {
-  route = $state<Route>('home')
+  route = $state.raw<Route>('home')
   /** In a frame, whether the host page shows it; elsewhere always. */
-  isOpen = $state(!isFramed)
+  isOpen = $state.raw(!isFramed)
   /** Whether the unread messages stand above the closed bubble. */
-  isTeaser = $state(false)
-  isConnected = $state(true)
+  isTeaser = $state.raw(false)
+  isConnected = $state.raw(true)
   /** Said once to those who hear the screen instead of seeing it. */
-  announcement = $state('')
-  #isPageVisible = $state(!document.hidden)
-  #hasFocus = $state(document.hasFocus())
+  announcement = $state.raw('')
+  #isPageVisible = $state.raw(!document.hidden)
+  #hasFocus = $state.raw(document.hasFocus())
 
   constructor() {
     document.addEventListener('visibilitychange', () => (this.#isPageVisible = !document.hidden))
