@@ -7,7 +7,11 @@ export default defineConfig({
   fullyParallel: true,
   workers: 2,
   reporter: [['list']],
+  // Generous, since machines that build other things at the same time are slow; nothing waits for it to pass.
+  timeout: 120_000,
+  expect: { timeout: 20_000 },
   use: {
+    screenshot: 'only-on-failure',
     launchOptions: {
       executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
       args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],

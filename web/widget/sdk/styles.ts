@@ -57,6 +57,6 @@ export function addStyles(): void {
 
 /** Gives a bubble the colour of the inbox, and what stands on it a colour that can be seen. */
 export function paint(bubble: HTMLElement, colour: string, hasText: boolean): void {
-  bubble.style.setProperty('background', safe(colour))
-  bubble.style.setProperty('color', hasText ? textOn(colour) : iconOn(colour))
+  bubble.style.setProperty('background', safe(colour), 'important')
+  bubble.style.setProperty('color', hasText ? textOn(colour) : iconOn(colour), 'important')
 }

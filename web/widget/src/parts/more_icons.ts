@@ -1,6 +1,6 @@
 /** Pictures of everything behind the first view: strokes on a grid of 24. */
 
-export const moreIcon = 'M12 5.5v.01M12 12v.01M12 18.5v.01'
+export const moreIcon = 'M12 5a.6.6 0 1 0 0 1.2.6.6 0 0 0 0-1.2ZM12 11.4a.6.6 0 1 0 0 1.2.6.6 0 0 0 0-1.2ZM12 17.8a.6.6 0 1 0 0 1.2.6.6 0 0 0 0-1.2Z'
 export const attachIcon = 'M20 11.5l-8 8a5 5 0 0 1-7.1-7.1l8.4-8.3a3.4 3.4 0 0 1 4.8 4.8l-8.3 8.2a1.7 1.7 0 0 1-2.4-2.4l7.5-7.4'
 export const emojiIcon = 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18ZM8.5 14.3c.8 1.1 2 1.8 3.5 1.8s2.7-.7 3.5-1.8M9 9.6v.01M15 9.6v.01'
 export const checkIcon = 'M5 12.5l4.5 4.5L19 7.5'

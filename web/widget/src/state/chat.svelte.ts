@@ -35,6 +35,7 @@ class Chat {
   waitingLabels: string[] = []
   #introduction: Introduction = { contact: {}, attributes: {} }
   #outbox!: Outbox
+  #pushed = 0
   #typingEnds: ReturnType<typeof setTimeout> | undefined
 
   current = $derived(this.conversations.find(({ id }) => id === this.thread) ?? null)
@@ -60,11 +61,14 @@ class Chat {
 
   /** Fetches what may have been missed. */
   async refresh(): Promise<void> {
-    const thread = this.thread
-    const [{ payload }, contact] = await Promise.all([api.conversations(), api.contact()])
-    this.conversations = payload
-    this.contact = contact ?? {}
-    if (typeof thread === 'number') await this.#loadNewest(thread)
+    for (let pushed = -1; pushed !== this.#pushed; ) {
+      // What is pushed meanwhile may be newer than the answer: then asked again.
+      pushed = this.#pushed
+      const [{ payload }, contact] = await Promise.all([api.conversations(), api.contact()])
+      this.conversations = payload.sort(latestFirst)
+      this.contact = contact ?? {}
+    }
+    if (typeof this.thread === 'number') await this.#loadNewest(this.thread)
     this.#outbox.flush()
   }
 
@@ -172,6 +176,7 @@ class Chat {
 
   /** A message was pushed. Whether it came unseen is what the answer says. */
   receive(message: Message, isSeen: boolean): void {
+    this.#pushed++
     const known = this.conversations.find(({ id }) => id === message.conversation_id)
     if (message.conversation_id === this.thread) this.messages = merge(this.messages, [message])
     if (message.private || message.message_type === 2) return
@@ -264,7 +269,7 @@ class Chat {
   #change(id: number, changes: Partial<Conversation>): void {
     this.conversations = this.conversations
       .map((conversation) => (conversation.id === id ? { ...conversation, ...changes } : conversation))
-      .sort((a, b) => b.last_activity_at - a.last_activity_at)
+      .sort(latestFirst)
   }
 
   #reset(thread: number | string | null): void {
@@ -277,3 +282,7 @@ class Chat {
 }
 
 export const chat = new Chat()
+
+function latestFirst(a: Conversation, b: Conversation): number {
+  return b.last_activity_at - a.last_activity_at
+}
