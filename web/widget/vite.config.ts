@@ -3,7 +3,8 @@ import { svelte } from '@sveltejs/vite-plugin-svelte'
 import { defineConfig } from 'vite'
 
 /** What the first view needs is one file; the parts that are fetched on demand share it. */
-const LATER = /svelte\/src\/internal\/client\/dom\/elements\/bindings|core\/(campaigns|files|markdown|rows|validation)|state\/(commands|names)|shared\/sound/
+const LATER =
+  /svelte\/src\/internal\/client\/dom\/elements\/bindings|core\/(campaigns|files|markdown|rows|validation)|state\/(commands|names)|shared\/sound/
 const FIRST =
   /node_modules\/(svelte|esm-env|clsx)\/|src\/(core|state)\/|shared\/|i18n\/en|src\/(main|App)|parts\/(Avatar|Availability|Branding|ConversationCard|Icon|Lazy)\.svelte|parts\/icons|views\/Home/
 const isInMain = (id: string) => FIRST.test(id) && !LATER.test(id)

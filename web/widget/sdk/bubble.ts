@@ -3,7 +3,8 @@ import { addStyles, paint } from './styles'
 import type { Settings } from './settings'
 
 const SVG = 'http://www.w3.org/2000/svg'
-const CHAT = 'M12 3.5c-5 0-9 3.4-9 7.7 0 2.4 1.3 4.6 3.3 6L5.5 21l4.2-1.9c.7.1 1.5.2 2.3.2 5 0 9-3.5 9-7.8s-4-8-9-8Z M8.5 11.3h.01 M12 11.3h.01 M15.5 11.3h.01'
+const CHAT =
+  'M12 3.5c-5 0-9 3.4-9 7.7 0 2.4 1.3 4.6 3.3 6L5.5 21l4.2-1.9c.7.1 1.5.2 2.3.2 5 0 9-3.5 9-7.8s-4-8-9-8Z M8.5 11.3h.01 M12 11.3h.01 M15.5 11.3h.01'
 const CLOSE = 'M6 9.5l6 6 6-6'
 
 /** What the widget page says the buttons are called, in the visitor's language. */

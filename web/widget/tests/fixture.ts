@@ -13,7 +13,6 @@ interface Fixtures {
 }
 
 export const test = base.extend<Fixtures>({
-  // eslint-disable-next-line no-empty-pattern -- Playwright reads the pattern
   server: async ({}, use) => {
     const server = new StandIn()
     await server.start()
@@ -26,7 +25,6 @@ export const test = base.extend<Fixtures>({
     await use(site)
     site.stop()
   },
-  // eslint-disable-next-line no-empty-pattern -- Playwright reads the pattern
   expected: async ({}, use) => use([]),
   problems: [
     async ({ context, expected }, use) => {

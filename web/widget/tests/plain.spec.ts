@@ -42,7 +42,15 @@ test('markdown becomes the tree that it means', () => {
 })
 
 test('links lead nowhere but where links may', () => {
-  for (const address of ['javascript:alert(1)', 'JaVaScRiPt:alert(1)', 'data:text/html,x', 'vbscript:x', 'file:///etc', '//evil', 'blob:x']) {
+  for (const address of [
+    'javascript:alert(1)',
+    'JaVaScRiPt:alert(1)',
+    'data:text/html,x',
+    'vbscript:x',
+    'file:///etc',
+    '//evil',
+    'blob:x',
+  ]) {
     expect(safeUrl(address), address).toBeNull()
     expect(JSON.stringify(parse(`[click](${address})`)), address).not.toContain('"link"')
   }
@@ -50,11 +58,26 @@ test('links lead nowhere but where links may', () => {
 })
 
 test('hostile text takes no longer than in proportion to its length', () => {
-  for (const piece of ['**a ', '[', '[a](', '`', '_a ', '> ', '~~x', '![](', 'http://', 'a@', '* ', '\\', '__', '1. x\n']) {
+  for (const piece of [
+    '**a ',
+    '[',
+    '[a](',
+    '`',
+    '_a ',
+    '> ',
+    '~~x',
+    '![](',
+    'http://',
+    'a@',
+    '* ',
+    '\\',
+    '__',
+    '1. x\n',
+  ]) {
     const start = performance.now()
     parse(piece.repeat(20_000 / piece.length))
     plain(piece.repeat(20_000))
-    expect(performance.now() - start, piece).toBeLessThan(1500)
+    expect(performance.now() - start, piece).toBeLessThan(3000)
   }
   expect(parse('**x** '.repeat(10_000))).toMatchObject([{ kind: 'paragraph', children: [{ kind: 'text' }] }])
 })
@@ -74,7 +97,14 @@ test('text can be read on any colour', () => {
 })
 
 test('hours are those of the inbox, whichever zone the visitor is in', () => {
-  const day = { closed_all_day: false, open_all_day: false, open_hour: 9, open_minutes: 30, close_hour: 17, close_minutes: 0 }
+  const day = {
+    closed_all_day: false,
+    open_all_day: false,
+    open_hour: 9,
+    open_minutes: 30,
+    close_hour: 17,
+    close_minutes: 0,
+  }
   const closed = { ...day, closed_all_day: true }
   const channel = {
     workingHoursEnabled: true,
@@ -91,7 +121,19 @@ test('hours are those of the inbox, whichever zone the visitor is in', () => {
 })
 
 test('fields say what is wrong with them', () => {
-  const field = (more: Partial<Field>): Field => ({ name: 'x', label: '', placeholder: '', type: 'text', isRequired: false, options: [], pattern: null, patternError: '', initial: '', autocomplete: 'off', ...more })
+  const field = (more: Partial<Field>): Field => ({
+    name: 'x',
+    label: '',
+    placeholder: '',
+    type: 'text',
+    isRequired: false,
+    options: [],
+    pattern: null,
+    patternError: '',
+    initial: '',
+    autocomplete: 'off',
+    ...more,
+  })
   expect(mistake(field({ isRequired: true }), '  ')).toBe('fieldRequired')
   expect(mistake(field({ type: 'email' }), 'a@b')).toBe('fieldEmail')
   expect(mistake(field({ type: 'tel' }), '0151 1')).toBe('fieldPhone')
@@ -126,7 +168,9 @@ test('campaigns are meant for the pages that their pattern names', () => {
 test('lists hold each message once, in order, and never with a gap', () => {
   const message = (id: number, more = {}) => ({ id, message_type: 0, content: String(id), ...more }) as Message
   const ids = (list: Message[]) => list.map(({ id }) => id)
-  expect(ids(merge([message(1), message(3)], [message(2), message(3), message(4, { private: true })]))).toEqual([1, 2, 3])
+  expect(ids(merge([message(1), message(3)], [message(2), message(3), message(4, { private: true })]))).toEqual([
+    1, 2, 3,
+  ])
   expect(ids(refresh([message(1), message(2)], [message(2), message(3)]))).toEqual([1, 2, 3])
   expect(ids(refresh([message(1), message(2)], [message(8), message(9)]))).toEqual([8, 9])
 })
@@ -139,16 +183,19 @@ test('every language says everything, with the same values in it', () => {
   const english = read('en.json')
   const files = readdirSync(folder)
   expect(files.sort()).toEqual(['ar.json', 'de.json', 'en.json', 'es.json', 'fr.json', 'hi.json', 'pt.json'])
+  const faults: string[] = []
   for (const file of files) {
     const words = read(file)
     expect(Object.keys(words), file).toEqual(Object.keys(english))
+    const forms = new Intl.PluralRules(file.slice(0, 2)).resolvedOptions().pluralCategories
     for (const [key, text] of Object.entries(words)) {
-      const original = english[key]!
-      if (typeof text === 'string') expect(names(text), `${file} ${key}`).toEqual(names(original as string))
-      else {
-        const forms = new Intl.PluralRules(file.slice(0, 2)).resolvedOptions().pluralCategories
-        expect(Object.keys(text), `${file} ${key}`).toEqual(expect.arrayContaining(forms.filter((form) => form !== 'many' || file === 'ar.json')))
-      }
+      const isRight =
+        typeof text === 'string'
+          ? String(names(text)) === String(names(english[key] as string))
+          : // Millions of messages ("many" in Romance languages) are not expected; Arabic has "many" from eleven on.
+            forms.every((form) => form in text || (form === 'many' && file !== 'ar.json'))
+      if (!isRight) faults.push(`${file} ${key}`)
     }
   }
+  expect(faults).toEqual([])
 })

@@ -11,7 +11,11 @@ interface SitePage {
   heard: [string, unknown][]
 }
 
-test('two snippets make one widget; both names are one object; everything on it is there', async ({ page, site, server }) => {
+test('two snippets make one widget; both names are one object; everything on it is there', async ({
+  page,
+  site,
+  server,
+}) => {
   site.snippets = 2
   await page.goto(site.url)
   await expect(page.locator('.woot-widget-bubble').first()).toBeVisible()
@@ -20,10 +24,21 @@ test('two snippets make one widget; both names are one object; everything on it 
     return {
       isSame: win.$chatwoot === win.$konversio && win.chatwootSDK === win.konversioSDK,
       frames: document.querySelectorAll('iframe').length,
-      methods: Object.entries(win.$chatwoot).filter(([, value]) => typeof value === 'function').map(([name]) => name).sort(),
-      properties: Object.entries(win.$chatwoot).filter(([, value]) => typeof value !== 'function').map(([name]) => name),
-      holder: Boolean(document.querySelector('#cw-widget-holder.woot-widget-holder > iframe#chatwoot_live_chat_widget')),
-      bubble: Boolean(document.querySelector('#cw-bubble-holder.woot--bubble-holder > button.woot-widget-bubble + button.woot-widget-bubble.woot--close')),
+      methods: Object.entries(win.$chatwoot)
+        .filter(([, value]) => typeof value === 'function')
+        .map(([name]) => name)
+        .sort(),
+      properties: Object.entries(win.$chatwoot)
+        .filter(([, value]) => typeof value !== 'function')
+        .map(([name]) => name),
+      holder: Boolean(
+        document.querySelector('#cw-widget-holder.woot-widget-holder > iframe#chatwoot_live_chat_widget'),
+      ),
+      bubble: Boolean(
+        document.querySelector(
+          '#cw-bubble-holder.woot--bubble-holder > button.woot-widget-bubble + button.woot-widget-bubble.woot--close',
+        ),
+      ),
       heard: win.heard.map(([name]) => name),
     }
   })
@@ -32,12 +47,40 @@ test('two snippets make one widget; both names are one object; everything on it 
   expect(found.heard).toEqual(['ready'])
   expect(found.methods).toEqual(
     [
-      'deleteConversationCustomAttribute', 'deleteCustomAttribute', 'popoutChatWindow', 'removeLabel', 'reset', 'setColorScheme',
-      'setConversationCustomAttributes', 'setCustomAttributes', 'setLabel', 'setLocale', 'setUser', 'toggle', 'toggleBubbleVisibility',
+      'deleteConversationCustomAttribute',
+      'deleteCustomAttribute',
+      'popoutChatWindow',
+      'removeLabel',
+      'reset',
+      'setColorScheme',
+      'setConversationCustomAttributes',
+      'setCustomAttributes',
+      'setLabel',
+      'setLocale',
+      'setUser',
+      'toggle',
+      'toggleBubbleVisibility',
     ].sort(),
   )
   expect(found.properties).toEqual(
-    expect.arrayContaining(['hideMessageBubble', 'position', 'locale', 'type', 'launcherTitle', 'showPopoutButton', 'widgetStyle', 'darkMode', 'baseDomain', 'hasLoaded', 'isOpen', 'websiteToken', 'baseUrl', 'user', 'identifier', 'resetTriggered']),
+    expect.arrayContaining([
+      'hideMessageBubble',
+      'position',
+      'locale',
+      'type',
+      'launcherTitle',
+      'showPopoutButton',
+      'widgetStyle',
+      'darkMode',
+      'baseDomain',
+      'hasLoaded',
+      'isOpen',
+      'websiteToken',
+      'baseUrl',
+      'user',
+      'identifier',
+      'resetTriggered',
+    ]),
   )
   const cookies = await page.context().cookies(site.url)
   const [cookie] = cookies.filter(({ name }) => name === 'cw_conversation')
@@ -63,7 +106,13 @@ test('opening, closing, by call, by button, by Escape; focus goes in and comes b
 })
 
 test('left, expanded, flat, and in the language of the page', async ({ page, site }) => {
-  site.settings = { position: 'left', type: 'expanded_bubble', launcherTitle: 'Ask the paper people', widgetStyle: 'flat', locale: 'de' }
+  site.settings = {
+    position: 'left',
+    type: 'expanded_bubble',
+    launcherTitle: 'Ask the paper people',
+    widgetStyle: 'flat',
+    locale: 'de',
+  }
   await page.goto(site.url)
   const bubble = page.getByRole('button', { name: 'Ask the paper people' })
   await expect(bubble).toBeVisible()
@@ -74,27 +123,55 @@ test('left, expanded, flat, and in the language of the page', async ({ page, sit
   await examine(page, 'home-german-left-flat')
 })
 
-test('a user with a valid HMAC goes on across devices; a wrong one changes nothing; the same one is not told twice', async ({ page, site, server, expected }) => {
+test('a user with a valid HMAC goes on across devices; a wrong one changes nothing; the same one is not told twice', async ({
+  page,
+  site,
+  server,
+  expected,
+}) => {
   expected.push(/401/)
-  const { visitor: ada } = server.returning([{ content: 'I wrote this at home' }], { identifier: 'ada', name: 'Ada', email: 'ada@example.com' })
+  const { visitor: ada } = server.returning([{ content: 'I wrote this at home' }], {
+    identifier: 'ada',
+    name: 'Ada',
+    email: 'ada@example.com',
+  })
   await page.goto(site.url)
   await expect.poll(() => server.data.visitors.length).toBe(2)
   const stranger = server.visitor
   await expect.poll(() => server.cable.listeners(stranger)).toBe(1)
   const setUser = (hash: string) =>
-    page.evaluate((identifier_hash) => (window as unknown as SitePage).$chatwoot['setUser']!('ada', { name: 'Ada', email: 'ada@example.com', identifier_hash }), hash)
+    page.evaluate(
+      (identifier_hash) =>
+        (window as unknown as SitePage).$chatwoot['setUser']!('ada', {
+          name: 'Ada',
+          email: 'ada@example.com',
+          identifier_hash,
+        }),
+      hash,
+    )
   const heard = () => page.evaluate(() => (window as unknown as SitePage).heard)
   const cookie = async (name: string) => (await page.context().cookies(site.url)).find((c) => c.name === name)?.value
 
   await setUser('0000')
-  await expect.poll(heard).toContainEqual(['error', expect.objectContaining({ errorType: 'SET_USER_ERROR', status: 401 })])
+  await expect
+    .poll(heard)
+    .toContainEqual(['error', expect.objectContaining({ errorType: 'SET_USER_ERROR', status: 401 })])
   expect(await cookie('cw_conversation')).toBe(stranger.token)
   expect(stranger.contact['email']).toBeUndefined()
   await expect.poll(() => cookie('cw_user_website-token')).toBeUndefined()
 
   await setUser(hmac('ada'))
   await expect.poll(() => cookie('cw_conversation')).toBe(ada.token)
-  const hash = md5(JSON.stringify(['ada', [['email', 'ada@example.com'], ['identifier_hash', hmac('ada')], ['name', 'Ada']]]))
+  const hash = md5(
+    JSON.stringify([
+      'ada',
+      [
+        ['email', 'ada@example.com'],
+        ['identifier_hash', hmac('ada')],
+        ['name', 'Ada'],
+      ],
+    ]),
+  )
   expect(await cookie('cw_user_website-token')).toBe(hash)
   await expect.poll(() => server.cable.listeners(ada)).toBe(1)
   const calls = () => server.api.calls.filter(({ path }) => path === 'contact/set_user').length
@@ -113,8 +190,13 @@ test('a user with a valid HMAC goes on across devices; a wrong one changes nothi
   await expect(widget(page).getByText('I wrote this at home')).toHaveCount(0)
 })
 
-test('attributes and labels wait for the first message, and are set at once where there is a conversation', async ({ page, site, server }) => {
-  const call = (name: string, value: unknown) => page.evaluate(([n, v]) => (window as unknown as SitePage).$chatwoot[n as string]!(v), [name, value])
+test('attributes and labels wait for the first message, and are set at once where there is a conversation', async ({
+  page,
+  site,
+  server,
+}) => {
+  const call = (name: string, value: unknown) =>
+    page.evaluate(([n, v]) => (window as unknown as SitePage).$chatwoot[n as string]!(v), [name, value])
   const frame = await openWidget(page, site)
   await call('setConversationCustomAttributes', { page: 'checkout', plan: 'pro' })
   await call('deleteConversationCustomAttribute', 'plan')
@@ -129,15 +211,24 @@ test('attributes and labels wait for the first message, and are set at once wher
   await call('setLabel', 'late')
   await call('setConversationCustomAttributes', { step: 2 })
   await call('removeLabel', 'vip')
-  await expect.poll(() => server.visitor.conversations[0]).toMatchObject({ custom_attributes: { page: 'checkout', step: 2 }, labels: ['late'] })
-  for (const [name, value] of [['setUser', 'x'], ['setCustomAttributes', {}], ['deleteCustomAttribute', '']] as const) {
+  await expect
+    .poll(() => server.visitor.conversations[0])
+    .toMatchObject({ custom_attributes: { page: 'checkout', step: 2 }, labels: ['late'] })
+  for (const [name, value] of [
+    ['setUser', 'x'],
+    ['setCustomAttributes', {}],
+    ['deleteCustomAttribute', ''],
+  ] as const) {
     await expect(call(name, value)).rejects.toThrow()
   }
   expect(server.data.events[0]).toMatchObject({ name: 'webwidget.triggered', event_info: { referer: `${site.url}/` } })
 })
 
 test('on a phone it fills the screen and has its own way out', async ({ page, site, server }) => {
-  const { visitor } = server.returning([{ content: 'Hello' }, { ...from(BOB), content: 'Hello, what can I do for you?' }])
+  const { visitor } = server.returning([
+    { content: 'Hello' },
+    { ...from(BOB), content: 'Hello, what can I do for you?' },
+  ])
   await returnAs(page, site, visitor.token)
   await page.setViewportSize({ width: 390, height: 780 })
   const frame = await openWidget(page, site)
@@ -157,15 +248,27 @@ test('in a window of its own it goes on as the same visitor', async ({ page, sit
   const frame = await openWidget(page, site)
   await frame.getByText('Hello from the frame').click()
   await frame.getByRole('button', { name: 'More options' }).click()
-  const [popup] = await Promise.all([context.waitForEvent('page'), frame.getByRole('button', { name: 'Open in a new window' }).click()])
+  const [popup] = await Promise.all([
+    context.waitForEvent('page'),
+    frame.getByRole('button', { name: 'Open in a new window' }).click(),
+  ])
   await expect(popup.getByText('Hello from the frame')).toBeVisible()
   await expect(page.locator('#cw-widget-holder')).toBeHidden()
   expect(server.data.visitors).toHaveLength(1)
 })
 
-test('a campaign greets a visitor who stays, once, and becomes a conversation when taken up', async ({ page, site, server }) => {
+test('a campaign greets a visitor who stays, once, and becomes a conversation when taken up', async ({
+  page,
+  site,
+  server,
+}) => {
   server.data.campaigns = [
-    { id: 3, message: 'Can we help you choose?', trigger_rules: { url: `${site.url}/*`, time_on_page: 0 }, sender: BOB },
+    {
+      id: 3,
+      message: 'Can we help you choose?',
+      trigger_rules: { url: `${site.url}/*`, time_on_page: 0 },
+      sender: BOB,
+    },
     { id: 4, message: 'Elsewhere', trigger_rules: { url: 'https://elsewhere.example/', time_on_page: 0 } },
   ]
   await page.goto(site.url)
@@ -173,7 +276,9 @@ test('a campaign greets a visitor who stays, once, and becomes a conversation wh
   await examine(page, 'campaign')
   await widget(page).getByText('Can we help you choose?').click()
   await expect(widget(page).getByRole('log').getByText('Can we help you choose?')).toBeVisible()
-  expect(server.data.events.filter(({ name }) => name === 'campaign.triggered')).toMatchObject([{ event_info: { campaign_id: 3 } }])
+  expect(server.data.events.filter(({ name }) => name === 'campaign.triggered')).toMatchObject([
+    { event_info: { campaign_id: 3 } },
+  ])
   expect((await page.context().cookies(site.url)).map(({ name }) => name)).toContain('cw_snooze_campaigns_till')
 })
 
@@ -184,9 +289,12 @@ test('a page that changes its address without loading is followed', async ({ pag
     document.body.append(document.createElement('p'))
   })
   await frame.getByRole('button', { name: 'Start a conversation' }).click()
-  await expect.poll(async () => {
-    await frame.getByRole('textbox').fill('Where do I pay?')
-    await frame.getByRole('textbox').press('Enter')
-    return server.api.calls.filter(({ method, path }) => method === 'POST' && path.startsWith('conversations')).at(-1)?.body['message']?.referer_url
-  }).toBe(`${site.url}/checkout`)
+  await expect
+    .poll(async () => {
+      await frame.getByRole('textbox').fill('Where do I pay?')
+      await frame.getByRole('textbox').press('Enter')
+      return server.api.calls.filter(({ method, path }) => method === 'POST' && path.startsWith('conversations')).at(-1)
+        ?.body['message']?.referer_url
+    })
+    .toBe(`${site.url}/checkout`)
 })

@@ -52,7 +52,11 @@ for (const darkMode of ['light', 'dark']) {
       await examine(page, `conversations-${darkMode}`)
       await frame.getByText('No, returns are free.').click()
       await expect(frame.getByRole('log')).toContainText('does that cost anything')
-      server.cable.push(visitor, 'conversation.typing_on', { conversation: { id: first.id }, user: BOB, is_private: false })
+      server.cable.push(visitor, 'conversation.typing_on', {
+        conversation: { id: first.id },
+        user: BOB,
+        is_private: false,
+      })
       await expect(frame.getByText('Bob is typing')).toBeAttached()
       await examine(page, `chat-${darkMode}`)
       await frame.getByRole('button', { name: 'More options' }).click()
@@ -73,7 +77,12 @@ for (const darkMode of ['light', 'dark']) {
         content: 'This is what it looks like.',
         attachments: [
           { id: 1, file_type: 'image', data_url: '/files/photo.svg', thumb_url: '/files/photo.svg', file_size: 48_000 },
-          { id: 2, file_type: 'file', data_url: '/files/Return%20label%20with%20a%20long%20name.pdf', file_size: 1_240_000 },
+          {
+            id: 2,
+            file_type: 'file',
+            data_url: '/files/Return%20label%20with%20a%20long%20name.pdf',
+            file_size: 1_240_000,
+          },
         ],
       })
       await returnAs(page, site, visitor.token)
@@ -81,7 +90,12 @@ for (const darkMode of ['light', 'dark']) {
       await frame.getByText('This is what it looks like.').click()
       await expect(frame.getByText('Return label').first()).toBeVisible()
       await examine(page, `chat-files-${darkMode}`)
-      server.api.overrides.push({ method: 'POST', path: 'messages', answer: { status: 422, body: { error: 'Too many messages' } }, carriesOut: false })
+      server.api.overrides.push({
+        method: 'POST',
+        path: 'messages',
+        answer: { status: 422, body: { error: 'Too many messages' } },
+        carriesOut: false,
+      })
       await frame.getByRole('textbox').fill('Is anybody there?')
       await frame.getByRole('textbox').press('Enter')
       await expect(frame.getByText('Not sent: Too many messages')).toBeVisible()
@@ -96,12 +110,85 @@ for (const darkMode of ['light', 'dark']) {
 
     test('forms, choices, cards, articles, an e-mail question, and the survey', async ({ page, site, server }) => {
       const { visitor, conversation: first } = server.returning([
-        { ...from(ALICE), content: 'Which one is it about?', content_type: 'input_select', content_attributes: { items: [{ title: 'Notebooks', value: 'notebooks' }, { title: 'Envelopes and paper', value: 'paper' }, { title: 'Pens', value: 'pens' }] } },
-        { ...from(ALICE), content: 'We have these.', content_type: 'cards', content_attributes: { items: [{ title: 'Notebook A5', description: '96 pages, dotted', media_url: `${server.url}/files/photo.svg`, actions: [{ type: 'link', text: 'Look at it', uri: 'https://shop.example/a5' }, { type: 'postback', text: 'Order one', payload: 'ORDER_A5' }] }] } },
-        { ...from(ALICE), content: 'This may help.', content_type: 'article', content_attributes: { items: [{ title: 'How to return something', description: 'Within 30 days', link: 'https://shop.example/help/returns' }] } },
-        { ...from(ALICE), content: 'Please tell us more.', content_type: 'form', content_attributes: { items: [{ type: 'text', name: 'order', label: 'Order number', placeholder: 'A-1234', required: true, pattern: '^A-\\d+$', pattern_error: 'An order number looks like A-1234.' }, { type: 'select', name: 'reason', label: 'Reason', options: [{ label: 'Too small', value: 'small' }, { label: 'Other', value: 'other' }] }, { type: 'text_area', name: 'words', label: 'Anything else?' }] } },
+        {
+          ...from(ALICE),
+          content: 'Which one is it about?',
+          content_type: 'input_select',
+          content_attributes: {
+            items: [
+              { title: 'Notebooks', value: 'notebooks' },
+              { title: 'Envelopes and paper', value: 'paper' },
+              { title: 'Pens', value: 'pens' },
+            ],
+          },
+        },
+        {
+          ...from(ALICE),
+          content: 'We have these.',
+          content_type: 'cards',
+          content_attributes: {
+            items: [
+              {
+                title: 'Notebook A5',
+                description: '96 pages, dotted',
+                media_url: `${server.url}/files/photo.svg`,
+                actions: [
+                  { type: 'link', text: 'Look at it', uri: 'https://shop.example/a5' },
+                  { type: 'postback', text: 'Order one', payload: 'ORDER_A5' },
+                ],
+              },
+            ],
+          },
+        },
+        {
+          ...from(ALICE),
+          content: 'This may help.',
+          content_type: 'article',
+          content_attributes: {
+            items: [
+              {
+                title: 'How to return something',
+                description: 'Within 30 days',
+                link: 'https://shop.example/help/returns',
+              },
+            ],
+          },
+        },
+        {
+          ...from(ALICE),
+          content: 'Please tell us more.',
+          content_type: 'form',
+          content_attributes: {
+            items: [
+              {
+                type: 'text',
+                name: 'order',
+                label: 'Order number',
+                placeholder: 'A-1234',
+                required: true,
+                pattern: '^A-\\d+$',
+                pattern_error: 'An order number looks like A-1234.',
+              },
+              {
+                type: 'select',
+                name: 'reason',
+                label: 'Reason',
+                options: [
+                  { label: 'Too small', value: 'small' },
+                  { label: 'Other', value: 'other' },
+                ],
+              },
+              { type: 'text_area', name: 'words', label: 'Anything else?' },
+            ],
+          },
+        },
         { message_type: 3, content: 'Get notified by email', content_type: 'input_email' },
-        { message_type: 3, content: 'Please rate the conversation', content_type: 'input_csat', content_attributes: { display_type: 'emoji' } },
+        {
+          message_type: 3,
+          content: 'Please rate the conversation',
+          content_type: 'input_csat',
+          content_attributes: { display_type: 'emoji' },
+        },
       ])
       await returnAs(page, site, visitor.token)
       await page.setViewportSize({ width: 1000, height: 900 })
@@ -129,17 +216,23 @@ for (const darkMode of ['light', 'dark']) {
       await examine(page, `rich-answered-${darkMode}`)
       await frame.getByRole('button', { name: 'Send feedback' }).click()
       await expect(frame.getByText('Thank you for your rating.')).toBeVisible()
-      const values = Object.fromEntries(first.messages.map((m) => [m.content_type, m.content_attributes['submitted_values']]))
+      const values = Object.fromEntries(
+        first.messages.map((m) => [m.content_type, m.content_attributes['submitted_values']]),
+      )
       expect(values['input_select']).toEqual([{ title: 'Envelopes and paper', value: 'paper' }])
       expect(values['form']).toEqual([
         { name: 'order', title: 'Order number', value: 'A-77' },
         { name: 'reason', title: 'Reason', value: 'small' },
         { name: 'words', title: 'Anything else?', value: '' },
       ])
-      expect(values['input_csat']).toEqual({ csat_survey_response: { rating: 5, feedback_message: 'Quick and friendly.' } })
+      expect(values['input_csat']).toEqual({
+        csat_survey_response: { rating: 5, feedback_message: 'Quick and friendly.' },
+      })
       expect(visitor.contact['email']).toBe('ada@example.com')
       await frame.getByRole('button', { name: 'Order one' }).click()
-      await expect.poll(() => page.evaluate(() => (window as unknown as { heard: unknown[] }).heard)).toContainEqual(['postback', { payload: 'ORDER_A5' }])
+      await expect
+        .poll(() => page.evaluate(() => (window as unknown as { heard: unknown[] }).heard))
+        .toContainEqual(['postback', { payload: 'ORDER_A5' }])
     })
 
     test('the form before a conversation', async ({ page, site, server }) => {
@@ -147,12 +240,57 @@ for (const darkMode of ['light', 'dark']) {
       server.data.channel['preChatFormOptions'] = {
         pre_chat_message: 'We answer faster if we know **who you are**.',
         pre_chat_fields: [
-          { name: 'emailAddress', type: 'email', field_type: 'standard', label: 'Email Id', required: true, enabled: true },
-          { name: 'fullName', type: 'text', field_type: 'standard', label: 'Full name', required: false, enabled: true },
-          { name: 'phoneNumber', type: 'text', field_type: 'standard', label: 'Phone number', required: false, enabled: true },
-          { name: 'plan', type: 'list', field_type: 'conversation_attribute', label: 'Your plan', required: true, enabled: true, values: ['Free', 'Pro'] },
-          { name: 'customer_number', type: 'text', field_type: 'contact_attribute', label: 'Customer number', required: false, enabled: true, regex_pattern: '^K\\d+$', regex_cue: 'It begins with a K.' },
-          { name: 'newsletter', type: 'checkbox', field_type: 'contact_attribute', label: 'Send me news', required: false, enabled: true },
+          {
+            name: 'emailAddress',
+            type: 'email',
+            field_type: 'standard',
+            label: 'Email Id',
+            required: true,
+            enabled: true,
+          },
+          {
+            name: 'fullName',
+            type: 'text',
+            field_type: 'standard',
+            label: 'Full name',
+            required: false,
+            enabled: true,
+          },
+          {
+            name: 'phoneNumber',
+            type: 'text',
+            field_type: 'standard',
+            label: 'Phone number',
+            required: false,
+            enabled: true,
+          },
+          {
+            name: 'plan',
+            type: 'list',
+            field_type: 'conversation_attribute',
+            label: 'Your plan',
+            required: true,
+            enabled: true,
+            values: ['Free', 'Pro'],
+          },
+          {
+            name: 'customer_number',
+            type: 'text',
+            field_type: 'contact_attribute',
+            label: 'Customer number',
+            required: false,
+            enabled: true,
+            regex_pattern: '^K\\d+$',
+            regex_cue: 'It begins with a K.',
+          },
+          {
+            name: 'newsletter',
+            type: 'checkbox',
+            field_type: 'contact_attribute',
+            label: 'Send me news',
+            required: false,
+            enabled: true,
+          },
         ],
       }
       await page.setViewportSize({ width: 1000, height: 900 })
@@ -180,14 +318,26 @@ for (const darkMode of ['light', 'dark']) {
         phone_number: '+49151234567',
         custom_attributes: { customer_number: 'K17', newsletter: true },
       })
-      expect(server.visitor.conversations[0]).toMatchObject({ custom_attributes: { plan: 'Pro' }, messages: [{ content: 'Hello there' }] })
+      expect(server.visitor.conversations[0]).toMatchObject({
+        custom_attributes: { plan: 'Pro' },
+        messages: [{ content: 'Hello there' }],
+      })
     })
 
     test('nobody there, and outside of business hours', async ({ page, site, server }) => {
       server.data.agents = []
       server.data.channel['workingHoursEnabled'] = true
-      server.data.channel['workingHours'] = Array.from({ length: 7 }, (_, day) => ({ day_of_week: day, closed_all_day: day !== (new Date().getUTCDay() + 2) % 7, open_all_day: false, open_hour: 9, open_minutes: 0, close_hour: 17, close_minutes: 0 }))
-      server.data.channel['outOfOfficeMessage'] = 'We are at a fair this week. Leave a message, we answer on our return.'
+      server.data.channel['workingHours'] = Array.from({ length: 7 }, (_, day) => ({
+        day_of_week: day,
+        closed_all_day: day !== (new Date().getUTCDay() + 2) % 7,
+        open_all_day: false,
+        open_hour: 9,
+        open_minutes: 0,
+        close_hour: 17,
+        close_minutes: 0,
+      }))
+      server.data.channel['outOfOfficeMessage'] =
+        'We are at a fair this week. Leave a message, we answer on our return.'
       const frame = await openWidget(page, site)
       await expect(frame.getByText('We are away right now')).toBeVisible()
       await expect(frame.getByText('We are at a fair')).toBeVisible()

@@ -117,13 +117,7 @@ class Api {
     return this.#ask('DELETE', `labels/${encodeURIComponent(label)}`)
   }
 
-  #ask<T>(
-    method: string,
-    path: string,
-    query: Record<string, unknown> = {},
-    body?: object,
-    key?: string,
-  ): Promise<T> {
+  #ask<T>(method: string, path: string, query: Record<string, unknown> = {}, body?: object, key?: string): Promise<T> {
     const all = new URLSearchParams({ website_token: this.websiteToken })
     if (this.locale) all.set('locale', this.locale)
     for (const [name, value] of Object.entries(query)) {

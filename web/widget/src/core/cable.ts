@@ -66,7 +66,10 @@ export class Cable {
   #confirmed(): void {
     this.#tries = 0
     clearInterval(this.#presence)
-    this.#presence = setInterval(() => this.#send({ command: 'message', data: '{"action":"update_presence"}' }), PRESENCE)
+    this.#presence = setInterval(
+      () => this.#send({ command: 'message', data: '{"action":"update_presence"}' }),
+      PRESENCE,
+    )
     this.#listener.up()
   }
 

@@ -30,7 +30,10 @@ const EXTENSIONS = ['csv', 'txt', 'rtf', 'json', 'pdf', 'xml', 'zip', '7z', 'rar
 const OFFICE = ['doc', 'docx', 'xls', 'xlsx', 'ppt', 'pptx', 'odt', 'ods', 'odp']
 
 /** For the `accept` of a file input. */
-export const ACCEPT = [...KINDS.map((kind) => kind + '*'), ...[...EXTENSIONS, ...OFFICE].map((name) => '.' + name)].join(',')
+export const ACCEPT = [
+  ...KINDS.map((kind) => kind + '*'),
+  ...[...EXTENSIONS, ...OFFICE].map((name) => '.' + name),
+].join(',')
 
 /** Why a file cannot be sent; null if it can. */
 export function refusal(file: File): 'fileTooLarge' | 'fileType' | 'fileEmpty' | null {

@@ -22,9 +22,18 @@ const TIMEOUT = 30_000
 const UPLOAD_TIMEOUT = 300_000
 
 /** Asks and reads the answer; an empty body is `null`. */
-export async function request<T>(method: string, url: string, headers: Record<string, string>, body?: object): Promise<T> {
+export async function request<T>(
+  method: string,
+  url: string,
+  headers: Record<string, string>,
+  body?: object,
+): Promise<T> {
   const isForm = body instanceof FormData
-  const init: RequestInit = { method, headers: { ...headers }, signal: AbortSignal.timeout(isForm ? UPLOAD_TIMEOUT : TIMEOUT) }
+  const init: RequestInit = {
+    method,
+    headers: { ...headers },
+    signal: AbortSignal.timeout(isForm ? UPLOAD_TIMEOUT : TIMEOUT),
+  }
   if (body) {
     init.body = isForm ? body : JSON.stringify(body)
     if (!isForm) init.headers = { ...headers, 'Content-Type': 'application/json' }

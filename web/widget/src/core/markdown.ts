@@ -32,7 +32,8 @@ const INLINE = new RegExp([ESCAPE, CODE, LINK, ADDRESS, MAIL, STRONG, EM, DEL].j
 
 /** Reads the blocks of a text; an overlong one is shown as it is. */
 export function parse(text: string): Block[] {
-  if (text.length > LONGEST) return [{ kind: 'paragraph', children: lines(text, (line) => [{ kind: 'text', text: line }]) }]
+  if (text.length > LONGEST)
+    return [{ kind: 'paragraph', children: lines(text, (line) => [{ kind: 'text', text: line }]) }]
   return blocks(text.replace(/\r\n?/g, '\n').split('\n'), 0)
 }
 
@@ -60,7 +61,13 @@ function blocks(all: string[], depth: number): Block[] {
       found.push({ kind: 'code', text: all.slice(at + 1, last).join('\n') })
       at = last + 1
     } else if (/^>/.test(line) && depth < DEEPEST) {
-      found.push({ kind: 'quote', blocks: blocks(take(/^>/).map((quoted) => quoted.replace(/^> ?/, '')), depth + 1) })
+      found.push({
+        kind: 'quote',
+        blocks: blocks(
+          take(/^>/).map((quoted) => quoted.replace(/^> ?/, '')),
+          depth + 1,
+        ),
+      })
     } else if (/^\s{0,3}[-*+] +\S/.test(line)) {
       const items = take(/^\s{0,6}[-*+] +\S/).map((item) => inline(item.replace(/^\s*[-*+] +/, '')))
       found.push({ kind: 'list', isOrdered: false, start: 1, items })
@@ -80,7 +87,9 @@ function blocks(all: string[], depth: number): Block[] {
 }
 
 function lines(text: string, read: (line: string) => Inline[]): Inline[] {
-  return text.split('\n').flatMap((line, index) => (index > 0 ? [{ kind: 'break' } as Inline, ...read(line)] : read(line)))
+  return text
+    .split('\n')
+    .flatMap((line, index) => (index > 0 ? [{ kind: 'break' } as Inline, ...read(line)] : read(line)))
 }
 
 function inline(text: string, depth = 0, isInLink = false): Inline[] {

@@ -92,7 +92,10 @@ export class Outbox {
     return this.#messages.find(
       (message) =>
         message.failure === null &&
-        !(typeof message.thread === 'string' && this.#messages.some((m) => m.thread === message.thread && m.failure !== null)),
+        !(
+          typeof message.thread === 'string' &&
+          this.#messages.some((m) => m.thread === message.thread && m.failure !== null)
+        ),
     )
   }
 

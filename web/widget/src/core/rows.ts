@@ -7,7 +7,15 @@ const PAUSE = 5 * 60
 
 export type Row =
   | { kind: 'day'; key: string; at: number }
-  | { kind: 'message'; key: string; message: Message; isTheirs: boolean; sender: Sender | null; isFirst: boolean; isLast: boolean }
+  | {
+      kind: 'message'
+      key: string
+      message: Message
+      isTheirs: boolean
+      sender: Sender | null
+      isFirst: boolean
+      isLast: boolean
+    }
 
 /** The rows of a list of messages, oldest first. */
 export function rows(messages: Message[]): Row[] {

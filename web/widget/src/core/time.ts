@@ -9,7 +9,8 @@ export function clockTime(seconds: number, locale: string): string {
 export function dayName(seconds: number, locale: string, now = Date.now()): string {
   const [day, today] = [startOfDay(seconds * 1000), startOfDay(now)]
   const ago = Math.round((day - today) / 86_400_000)
-  if (ago >= -1) return capital(new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }).format(Math.min(ago, 0), 'day'), locale)
+  if (ago >= -1)
+    return capital(new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }).format(Math.min(ago, 0), 'day'), locale)
   const year = new Date(day).getFullYear() === new Date(today).getFullYear() ? {} : { year: 'numeric' as const }
   return new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'long', ...year }).format(day)
 }
@@ -40,7 +41,12 @@ export function startOfDay(milliseconds: number): number {
 export function fileSize(bytes: number, locale: string): string {
   const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte']
   const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3))
-  const format = { style: 'unit', unit: units[step]!, unitDisplay: 'short', maximumFractionDigits: step > 1 ? 1 : 0 } as const
+  const format = {
+    style: 'unit',
+    unit: units[step]!,
+    unitDisplay: 'short',
+    maximumFractionDigits: step > 1 ? 1 : 0,
+  } as const
   return new Intl.NumberFormat(locale, format).format(bytes / 1000 ** step)
 }
 

@@ -48,7 +48,11 @@ class Chat {
   isEnded = $derived(this.current?.status === 'resolved' && !settings.channel.allowMessagesAfterResolved)
 
   start(owner: string): void {
-    this.#outbox = new Outbox(owner, (message) => this.#deliver(message), (messages) => (this.outgoing = messages))
+    this.#outbox = new Outbox(
+      owner,
+      (message) => this.#deliver(message),
+      (messages) => (this.outgoing = messages),
+    )
   }
 
   /** Everything anew, for a visitor who is now somebody else. */
@@ -61,7 +65,7 @@ class Chat {
 
   /** Fetches what may have been missed. */
   async refresh(): Promise<void> {
-    for (let pushed = -1; pushed !== this.#pushed; ) {
+    for (let pushed = -1; pushed !== this.#pushed;) {
       // What is pushed meanwhile may be newer than the answer: then asked again.
       pushed = this.#pushed
       const [{ payload }, contact] = await Promise.all([api.conversations(), api.contact()])

@@ -69,7 +69,8 @@ const pushes: Record<string, (data: never) => void> = {
   'conversation.status_changed': (conversation: Conversation) => chat.updateConversation(conversation),
   'conversation.updated': (conversation: Conversation) => chat.updateConversation(conversation),
   'conversation.read': (conversation: Conversation) => chat.updateConversation(conversation),
-  'conversation.typing_on': (typing: Typing) => typing.is_private || chat.setTyping(typing.conversation.id, typing.user),
+  'conversation.typing_on': (typing: Typing) =>
+    typing.is_private || chat.setTyping(typing.conversation.id, typing.user),
   'conversation.typing_off': (typing: Typing) => chat.setTyping(typing.conversation.id, null),
   'presence.update': ({ users }: { users?: Record<string, string> }) => team.setPresence(users ?? {}),
 }

@@ -2,7 +2,9 @@
 import english from '../i18n/en.json'
 
 export type Key = keyof typeof english
-type Words = { [key in Key]: (typeof english)[key] extends string ? string : Partial<Record<Intl.LDMLPluralRule, string>> }
+type Words = {
+  [key in Key]: (typeof english)[key] extends string ? string : Partial<Record<Intl.LDMLPluralRule, string>>
+}
 
 const files = import.meta.glob<Words>(['../i18n/*.json', '!../i18n/en.json'], { import: 'default' })
 const RIGHT_TO_LEFT = ['ar']
@@ -28,7 +30,8 @@ class Texts {
   /** The text of a key, with the values put in; `count` decides between singular and plural. */
   get(key: Key, values: Record<string, string | number> = {}): string {
     const entry: unknown = this.#words[key]
-    const text = typeof entry === 'string' ? entry : this.#plural(entry as Record<string, string>, Number(values['count']))
+    const text =
+      typeof entry === 'string' ? entry : this.#plural(entry as Record<string, string>, Number(values['count']))
     return text.replace(/\{(\w+)\}/g, (whole, name: string) => {
       const value = values[name]
       return typeof value === 'number' ? value.toLocaleString(this.locale) : (value ?? whole)

@@ -38,7 +38,13 @@ export interface Visitor {
   conversations: StoredConversation[]
 }
 
-export const ALICE = { id: 1, name: 'Alice Moreau', available_name: 'Alice', avatar_url: '/files/alice.svg', type: 'user' }
+export const ALICE = {
+  id: 1,
+  name: 'Alice Moreau',
+  available_name: 'Alice',
+  avatar_url: '/files/alice.svg',
+  type: 'user',
+}
 export const BOB = { id: 2, name: 'Bob Tanaka', available_name: 'Bob', avatar_url: '', type: 'user' }
 
 export class Data {

@@ -6,13 +6,20 @@ import type { ServerResponse } from 'node:http'
 
 export const DIST = join(import.meta.dirname, '../../dist')
 
-const TYPES: Record<string, string> = { '.js': 'text/javascript', '.css': 'text/css', '.html': 'text/html', '.svg': 'image/svg+xml' }
+const TYPES: Record<string, string> = {
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.html': 'text/html',
+  '.svg': 'image/svg+xml',
+}
 
 /** The template with its data and a fresh nonce; what could end the data block early is escaped. */
 export function sendPage(response: ServerResponse, boot: object): void {
   const nonce = randomBytes(16).toString('base64')
   const data = JSON.stringify(boot).replace(/</g, '\\u003c')
-  const page = readFileSync(join(DIST, 'index.html'), 'utf8').replaceAll('__NONCE__', nonce).replace('__BOOT__', () => data)
+  const page = readFileSync(join(DIST, 'index.html'), 'utf8')
+    .replaceAll('__NONCE__', nonce)
+    .replace('__BOOT__', () => data)
   response.setHeader('Content-Security-Policy', policy(nonce))
   response.setHeader('Cache-Control', 'no-store')
   response.setHeader('Referrer-Policy', 'no-referrer')

@@ -53,7 +53,10 @@ export class StandIn {
   }
 
   /** A visitor who has been here before, with a conversation. */
-  returning(messages: Partial<StoredMessage>[], contact: Record<string, unknown> = {}): { visitor: Visitor; conversation: StoredConversation } {
+  returning(
+    messages: Partial<StoredMessage>[],
+    contact: Record<string, unknown> = {},
+  ): { visitor: Visitor; conversation: StoredConversation } {
     const visitor = this.data.newVisitor(contact)
     const conversation = this.data.newConversation(visitor)
     for (const message of messages) this.data.newMessage(conversation, message)
@@ -73,7 +76,8 @@ export class StandIn {
     }
     if (path === '/widget') return this.#widget(response, url.searchParams)
     if (path.startsWith('/widget/assets/')) return sendFile(response, path.slice('/widget/'.length), FOREVER)
-    if (first === 'survey') return sendPage(response, { survey: { uuid: path.split('/').at(-1), color: '#1f5dd6' }, globalConfig: {} })
+    if (first === 'survey')
+      return sendPage(response, { survey: { uuid: path.split('/').at(-1), color: '#1f5dd6' }, globalConfig: {} })
     if (first === 'files') return sendPicture(response, second ?? '')
     const body = await read(request)
     if (path.startsWith('/api/v1/widget/')) {
@@ -128,7 +132,10 @@ async function read(request: IncomingMessage): Promise<Record<string, unknown>> 
   const form = await new Response(bytes, { headers: { 'Content-Type': type } }).formData()
   const body: Record<string, unknown> = {}
   for (const [name, value] of form.entries()) {
-    const keys = name.replace(/\[\]$/, '').split(/[[\]]+/).filter(Boolean)
+    const keys = name
+      .replace(/\[\]$/, '')
+      .split(/[[\]]+/)
+      .filter(Boolean)
     let at = body
     for (const key of keys.slice(0, -1)) at = (at[key] ??= {}) as Record<string, unknown>
     const last = keys.at(-1)!

@@ -59,7 +59,11 @@ export class WidgetApi {
     }
     switch (route) {
       case 'POST config':
-        return ok({ website_channel_config: {}, contact: { ...visitor.contact, pubsub_token: visitor.pubsubToken }, global_config: {} })
+        return ok({
+          website_channel_config: {},
+          contact: { ...visitor.contact, pubsub_token: visitor.pubsubToken },
+          global_config: {},
+        })
       case 'GET conversations/all':
         return ok({ payload: visitor.conversations.map(summary) })
       case 'POST conversations':
@@ -72,7 +76,8 @@ export class WidgetApi {
       case 'POST conversations/transcript':
         return conversation ? { status: 200 } : missing()
       case 'POST conversations/update_last_seen':
-        if (conversation) Object.assign(conversation, { contact_last_seen_at: now(), seenId: conversation.messages.at(-1)?.id })
+        if (conversation)
+          Object.assign(conversation, { contact_last_seen_at: now(), seenId: conversation.messages.at(-1)?.id })
         return { status: 200 }
       case 'GET conversations/toggle_status':
         if (conversation) conversation.status = 'resolved'
