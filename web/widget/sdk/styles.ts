@@ -19,7 +19,7 @@ const RULES = `
 #cw-widget-holder.woot-widget--without-bubble { bottom: ${EDGE}; height: min(704px, calc(100% - 40px)) }
 #cw-widget-holder.woot--hide { visibility: hidden; opacity: 0; transform: translateY(12px) scale(.98) }
 #cw-widget-holder.has-unread-view { height: auto; width: 360px; border-radius: 0; box-shadow: none; overflow: visible }
-#cw-widget-holder iframe { all: initial; display: block; width: 100%; height: 100%; border: 0; color-scheme: light }
+#cw-widget-holder iframe { all: initial; visibility: inherit; display: block; width: 100%; height: 100%; border: 0; color-scheme: light }
 
 #cw-bubble-holder .woot-widget-bubble {
   all: initial; position: fixed; z-index: 2147483000; bottom: ${EDGE}; box-sizing: border-box; width: ${SIZE}; height: ${SIZE}; border-radius: 30px; cursor: pointer;

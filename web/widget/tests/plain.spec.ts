@@ -8,10 +8,11 @@ import { iconOn, readable, safe, textOn } from '../shared/colour'
 import { isMeant } from '../src/core/campaigns'
 import { refusal } from '../src/core/files'
 import { isWithinHours, nextOpening } from '../src/core/hours'
-import { parse, safeUrl } from '../src/core/markdown'
+import { parse } from '../src/core/markdown'
 import { merge, refresh } from '../src/core/messages'
 import { plain } from '../src/core/plain'
 import type { Message, WebChannel } from '../src/core/types'
+import { safeUrl } from '../src/core/urls'
 import { mistake, phone, type Field } from '../src/core/validation'
 
 test('markdown becomes the tree that it means', () => {

@@ -98,7 +98,7 @@ test('opening, closing, by call, by button, by Escape; focus goes in and comes b
   await page.keyboard.press('Enter')
   await expect(frame.getByRole('textbox')).toBeVisible()
   await page.evaluate(() => (window as unknown as SitePage).$chatwoot['toggle']!('close'))
-  await expect(page.locator('#cw-widget-holder')).toBeHidden()
+  await expect(page.locator('#chatwoot_live_chat_widget')).toBeHidden()
   const names = await page.evaluate(() => (window as unknown as SitePage).heard.map(([name]) => name))
   expect(names).toEqual(['ready', 'opened', 'on-start-conversation', 'closed', 'opened', 'closed'])
   await page.evaluate(() => (window as unknown as SitePage).$chatwoot['toggleBubbleVisibility']!('hide'))

@@ -35,9 +35,9 @@ function seconds(campaign: Campaign): number {
 /** An address as it is, or with stars for any part of it; a slash at the end makes no difference. */
 export function isMeant(pattern: string | undefined, address: string): boolean {
   if (!pattern) return false
-  const bare = (text: string) => text.replace(/\/+$/, '')
-  const parts = bare(pattern).split('*')
-  const [text, last] = [bare(address.split('#')[0] ?? ''), parts.at(-1) ?? '']
+  const closed = (text: string) => text.replace(/\/*$/, '/')
+  const parts = (pattern.endsWith('*') ? pattern : closed(pattern)).split('*')
+  const [text, last] = [closed(address.split('#')[0] ?? ''), parts.at(-1) ?? '']
   if (parts.length === 1) return text === last
   if (!text.startsWith(parts[0] ?? '') || !text.endsWith(last)) return false
   let at = 0

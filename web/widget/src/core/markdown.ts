@@ -2,6 +2,7 @@
  * Markdown as a tree: what is not on this short list of kinds cannot be shown, so nothing that anybody writes becomes markup.
  * Repeats are bounded, so that no text takes longer than in proportion to its length.
  */
+import { safeUrl } from './urls'
 
 export type Inline =
   | { kind: 'text'; text: string }
@@ -18,7 +19,6 @@ export type Block =
 
 const LONGEST = 20_000
 const DEEPEST = 4
-const SCHEMES = ['http:', 'https:', 'mailto:', 'tel:']
 
 const ESCAPE = String.raw`\\([\\${'`'}*_{}[\]()#+\-.!~>|])`
 const CODE = '`([^`\\n]{1,2000})`'
@@ -35,13 +35,6 @@ export function parse(text: string): Block[] {
   if (text.length > LONGEST)
     return [{ kind: 'paragraph', children: lines(text, (line) => [{ kind: 'text', text: line }]) }]
   return blocks(text.replace(/\r\n?/g, '\n').split('\n'), 0)
-}
-
-/** A link's target, if it is of a kind that may be followed. */
-export function safeUrl(address: string | undefined): string | null {
-  if (!address || !URL.canParse(address)) return null
-  const url = new URL(address)
-  return SCHEMES.includes(url.protocol) ? url.href : null
 }
 
 function blocks(all: string[], depth: number): Block[] {

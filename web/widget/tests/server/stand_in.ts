@@ -74,6 +74,7 @@ export class StandIn {
       response.setHeader('Cross-Origin-Resource-Policy', 'cross-origin')
       return sendFile(response, 'sdk.js', 'public, max-age=3600, stale-while-revalidate=86400')
     }
+    if (path === '/favicon.ico') return void response.writeHead(204).end()
     if (path === '/widget') return this.#widget(response, url.searchParams)
     if (path.startsWith('/widget/assets/')) return sendFile(response, path.slice('/widget/'.length), FOREVER)
     if (first === 'survey')
