@@ -5,13 +5,16 @@ import { readBoot } from './core/boot'
 import { start } from './state/session'
 import './style.css'
 
-const boot = readBoot()
-const target = document.getElementById('app')!
+void begin(document.getElementById('app')!)
 
-if (boot.survey) {
-  const { default: SurveyPage } = await import('./survey/SurveyPage.svelte')
-  mount(SurveyPage, { target, props: { survey: boot.survey } })
-} else if (boot.channel) {
-  await start(boot, boot.channel)
-  mount(App, { target })
+/** Not awaited by this module: what is fetched here needs this module, and would wait for it for ever. */
+async function begin(target: HTMLElement): Promise<void> {
+  const boot = readBoot()
+  if (boot.survey) {
+    const { default: SurveyPage } = await import('./survey/SurveyPage.svelte')
+    mount(SurveyPage, { target, props: { survey: boot.survey } })
+  } else if (boot.channel) {
+    await start(boot, boot.channel)
+    mount(App, { target })
+  }
 }

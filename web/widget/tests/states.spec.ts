@@ -191,7 +191,6 @@ for (const darkMode of ['light', 'dark']) {
         },
       ])
       await returnAs(page, site, visitor.token)
-      await page.setViewportSize({ width: 1000, height: 900 })
       const frame = await openWidget(page, site)
       await frame.getByText('Please rate the conversation').click()
       const log = frame.getByRole('log')
@@ -293,7 +292,6 @@ for (const darkMode of ['light', 'dark']) {
           },
         ],
       }
-      await page.setViewportSize({ width: 1000, height: 900 })
       const frame = await openWidget(page, site)
       await frame.getByRole('button', { name: 'Start a conversation' }).click()
       await expect(frame.getByLabel('E-mail address')).toBeVisible()
