@@ -54,7 +54,11 @@ test('an answer that was lost does not send twice', async ({ page, site, server,
   await expect(frame.getByText('Only once')).toHaveCount(1)
 })
 
-test('a new conversation that begins while the server is away, and a reload in between', async ({ page, server, expected }) => {
+test('a new conversation that begins while the server is away, and a reload in between', async ({
+  page,
+  server,
+  expected,
+}) => {
   expected.push(...REFUSED)
   // In a window of its own: in frames of other sites a browser may forbid storage, and then a reload loses what waits.
   const visitor = server.data.newVisitor()
@@ -208,6 +212,18 @@ test('an ended conversation stays readable; where it cannot be taken up, a new o
   await frame.getByRole('textbox').press('Enter')
   await expect.poll(() => visitor.conversations.length).toBe(2)
   expect(visitor.conversations[0]!.messages[0]).toMatchObject({ content: 'One more thing' })
+})
+
+test('a transcript is sent to those whose address is known, and that is said', async ({ page, site, server }) => {
+  const { visitor } = server.returning([{ content: 'Thank you' }], { email: 'ada@example.com' })
+  await returnAs(page, site, visitor.token)
+  const frame = await openWidget(page, site)
+  await frame.getByText('Thank you').click()
+  await frame.getByRole('button', { name: 'More options' }).click()
+  await frame.getByRole('button', { name: 'Send me a transcript' }).click()
+  await expect(frame.getByRole('status')).toHaveText('The transcript is on its way to your e-mail address.')
+  await examine(page, 'chat-announcement')
+  expect(server.api.calls.at(-1)).toMatchObject({ method: 'POST', path: 'conversations/transcript' })
 })
 
 test('everything by keyboard: emoji, reply, menu', async ({ page, site, server }) => {

@@ -10,8 +10,9 @@ class View {
   /** Whether the unread messages stand above the closed bubble. */
   isTeaser = $state.raw(false)
   isConnected = $state.raw(true)
-  /** Said once to those who hear the screen instead of seeing it. */
+  /** What has just been done or has failed, shown for a moment and read aloud. */
   announcement = $state.raw('')
+  #announcementEnds: ReturnType<typeof setTimeout> | undefined
   #isPageVisible = $state.raw(!document.hidden)
   #hasFocus = $state.raw(document.hasFocus())
 
@@ -28,6 +29,12 @@ class View {
 
   go(route: Route): void {
     this.route = route
+  }
+
+  announce(text: string): void {
+    clearTimeout(this.#announcementEnds)
+    this.announcement = text
+    this.#announcementEnds = setTimeout(() => (this.announcement = ''), 6_000)
   }
 
   close(): void {
