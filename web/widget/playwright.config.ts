@@ -8,7 +8,7 @@ export default defineConfig({
   workers: 2,
   reporter: [['list']],
   // Generous, since machines that build other things at the same time are slow; nothing waits for it to pass.
-  timeout: 120_000,
+  timeout: 300_000,
   expect: { timeout: 20_000 },
   use: {
     screenshot: 'only-on-failure',
