@@ -6,6 +6,8 @@
 
 #![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss, reason = "figures for people")]
 
+#[path = "claims/channels.rs"]
+mod channels;
 #[path = "claims/daemon.rs"]
 mod daemon;
 #[path = "claims/databases.rs"]
@@ -45,6 +47,9 @@ fn main() -> anyhow::Result<()> {
     if std::env::args().any(|argument| argument == sockets::BARE_SOCKETS) {
         return sockets::serve_bare_sockets();
     }
+    if std::env::args().any(|argument| argument == channels::BARE_PROVIDERS) {
+        return channels::serve_bare_providers();
+    }
     if !std::env::args().any(|argument| argument == "--bench") {
         println!("skipped: measured by `cargo bench --bench claims` alone");
         return Ok(());
@@ -54,7 +59,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// What can be asked for by name (`cargo bench --bench claims -- reads`); without a name all of them, in this order.
-const SECTIONS: [&str; 6] = ["sqlite", "postgres", "size", "sockets", "webhook", "reads"];
+const SECTIONS: [&str; 7] = ["sqlite", "postgres", "size", "sockets", "webhook", "channels", "reads"];
 
 async fn run() -> anyhow::Result<()> {
     let names: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
@@ -73,6 +78,7 @@ async fn run() -> anyhow::Result<()> {
             "size" => size(&folder).await,
             "sockets" => sockets::measure(&folder, PLAIN_INBOX).await,
             "webhook" => webhook(&folder).await,
+            "channels" => channels::measure(&folder).await,
             _ => reads::compare(&folder).await,
         };
         // What follows is worth knowing all the same.

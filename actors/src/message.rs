@@ -287,6 +287,7 @@ pub struct Place {
     /// Degrees east.
     pub longitude: f64,
     /// Its name, address, or both; empty when unnamed.
+    #[serde(default)]
     pub title: String,
 }
 
@@ -296,6 +297,7 @@ pub struct Card {
     /// The first name, or the whole name where it is not divided.
     pub first_name: String,
     /// The last name.
+    #[serde(default)]
     pub last_name: String,
     /// The first telephone number, as the provider writes it.
     pub phone_number: Option<String>,
@@ -352,6 +354,29 @@ pub struct Outbound {
     pub created_at: DateTime<Utc>,
     /// What of it the provider has already.
     pub sent: SentParts,
+}
+
+impl Outbound {
+    /// The place that it carries (`location` among its attributes).
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn place(&self) -> Result<Option<Place>, String> {
+        self.attribute("location")
+    }
+
+    /// The persons' cards that it carries (`contacts` among its attributes).
+    ///
+    /// # Errors
+    /// Says what is wrong with them.
+    pub fn cards(&self) -> Result<Vec<Card>, String> {
+        Ok(self.attribute("contacts")?.unwrap_or_default())
+    }
+
+    fn attribute<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, String> {
+        let Some(given) = self.content_attributes.get(name).filter(|given| !given.is_null()) else { return Ok(None) };
+        serde_json::from_value(given.clone()).map(Some).map_err(|error| format!("content_attributes.{name}: {error}"))
+    }
 }
 
 /// Those parts of a message that the provider has already, where a channel sends a message in several parts: of each the ids by

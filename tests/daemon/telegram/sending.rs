@@ -58,6 +58,31 @@ async fn files_are_sent_as_what_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn places_and_cards_are_sent() {
+    let chat = Chat::polled().await;
+    let conversation = chat.begins(ADA, "where are you?").await;
+    let attributes = json!({
+        "location": { "latitude": 52.5, "longitude": 13.4, "title": "Café, Straße 1" },
+        "contacts": [{ "first_name": "Zoë", "last_name": "Z", "phone_number": "+49301" }],
+    });
+    let reply = chat.reply_with(conversation, json!({ "content": "here", "content_attributes": attributes })).await.expect(200).id("/id");
+    let message = chat.in_status(conversation, reply, "sent").await;
+    assert_eq!(message["source_id"].as_str().unwrap().split(',').count(), 3, "known by all its parts: {message}");
+    let (place, card) = (chat.telegram.calls("sendVenue").remove(0), chat.telegram.calls("sendContact").remove(0));
+    assert_eq!((place.text("title"), place.text("address"), place.value("latitude")), ("Café", "Straße 1", json!(52.5)));
+    assert_eq!((card.text("phone_number"), card.text("first_name"), card.text("last_name")), ("+49301", "Zoë", "Z"));
+    let bare = json!({ "content_attributes": { "location": { "latitude": 1.5, "longitude": 2.5 } } });
+    let reply = chat.reply_with(conversation, bare).await.expect(200).id("/id");
+    chat.in_status(conversation, reply, "sent").await;
+    assert_eq!(chat.telegram.calls("sendLocation").remove(0).value("longitude"), json!(2.5));
+    let nameless = json!({ "content_attributes": { "contacts": [{ "first_name": "Zoë" }] } });
+    let reply = chat.reply_with(conversation, nameless).await.expect(200).id("/id");
+    let failed = chat.in_status(conversation, reply, "failed").await;
+    let words = failed["content_attributes"]["external_error"].as_str().unwrap();
+    assert!(words.contains("contacts[].phone_number"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_question_is_answered_with_a_button() {
     for chat in [Chat::polled().await, Chat::pushed().await] {
         let conversation = chat.begins(ADA, "hello").await;

@@ -21,8 +21,8 @@ use std::time::Duration;
 use teloxide_core::Bot;
 use teloxide_core::payloads::{
     AnswerCallbackQuery, DeleteMessage, DeleteWebhook, EditMessageCaption, EditMessageText, GetFile, GetMe, GetUserProfilePhotos,
-    GetWebhookInfo, SendAnimation, SendAudio, SendChatAction, SendDocument, SendMediaGroup, SendMessage, SendPhoto, SendVideo, SendVoice,
-    SetWebhook,
+    GetWebhookInfo, SendAnimation, SendAudio, SendChatAction, SendContact, SendDocument, SendLocation, SendMediaGroup, SendMessage,
+    SendPhoto, SendVenue, SendVideo, SendVoice, SetWebhook,
 };
 use teloxide_core::requests::{JsonRequest, MultipartPayload, MultipartRequest, Payload, Request};
 use teloxide_core::types::{
@@ -131,6 +131,25 @@ impl Api {
                 other => other,
             }
             .map_err(|(failure, method)| failure.explained(method)),
+            Part::Place(place) if place.title.is_empty() => {
+                let mut payload = SendLocation::new(ChatId(chat), place.latitude, place.longitude);
+                payload.reply_parameters = quotes;
+                self.call::<_, Sent>(payload).await.map(|sent| vec![sent.message_id])
+            }
+            Part::Place(place) => {
+                let (title, address) = place.title.split_once(", ").unwrap_or((&place.title, &place.title));
+                let mut payload = SendVenue::new(ChatId(chat), place.latitude, place.longitude, title, address);
+                payload.reply_parameters = quotes;
+                self.call::<_, Sent>(payload).await.map(|sent| vec![sent.message_id])
+            }
+            Part::Card(card) => {
+                let number = card.phone_number.as_deref().unwrap_or_default();
+                let name = [card.first_name.as_str(), number].into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+                let mut payload = SendContact::new(ChatId(chat), number, name);
+                payload.last_name = Some(card.last_name.clone()).filter(|name| !name.is_empty());
+                payload.reply_parameters = quotes;
+                self.call::<_, Sent>(payload).await.map(|sent| vec![sent.message_id])
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Turns an [`Outbound`] into the parts that Telegram takes. Pure: the same message gives the same parts in every attempt.
 use super::markup::Styled;
-use crate::message::{Outbound, OutboundAttachment};
+use crate::message::{Card, Outbound, OutboundAttachment, Place};
 use serde_json::Value;
 
 /// The longest text of a message, in UTF-16 units.
@@ -37,6 +37,10 @@ pub enum Part<'message> {
         /// The text below, in Telegram's HTML.
         caption: Option<String>,
     },
+    /// A place on the map.
+    Place(Place),
+    /// A person's card.
+    Card(Card),
 }
 
 /// A button.
@@ -118,6 +122,13 @@ pub fn parts(message: &Outbound) -> Result<Vec<Part<'_>>, String> {
     let mut files = Vec::new();
     for album in albums {
         files.push(Part::Files { files: album, caption: caption.take() });
+    }
+    files.extend(message.place()?.map(Part::Place));
+    for card in message.cards()? {
+        if card.phone_number.as_deref().is_none_or(str::is_empty) {
+            return Err("Telegram takes a contact only with a telephone number (contacts[].phone_number)".into());
+        }
+        files.push(Part::Card(card));
     }
     // Buttons stand below the last thing that the contact sees.
     let asks = !choices.is_empty();

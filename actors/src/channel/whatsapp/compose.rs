@@ -5,7 +5,7 @@ use super::json::{one_line, text};
 use super::progress::Callback;
 use super::template;
 use super::text::{length, marked, split};
-use crate::message::{Card, Outbound, OutboundAttachment, Place};
+use crate::message::{Card, Outbound, OutboundAttachment};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 
@@ -85,14 +85,14 @@ pub fn parts(message: &Outbound) -> Result<Vec<Part>, String> {
         }
         None => with_files(message, &with_items(message, content, &items), &mut parts),
     }
-    if let Some(place) = attribute::<Place>(message, "location")? {
+    if let Some(place) = message.place()? {
         let mut location = json!({ "latitude": place.latitude.to_string(), "longitude": place.longitude.to_string() });
         if let (Value::Object(location), false) = (&mut location, place.title.is_empty()) {
             location.insert("name".into(), place.title.into());
         }
         parts.push(Part::new("location", location));
     }
-    let cards = attribute::<Vec<Card>>(message, "contacts")?.unwrap_or_default();
+    let cards = message.cards()?;
     parts.extend(cards.chunks(CARDS_LIMIT).map(|cards| Part::new("contacts", cards.iter().map(card).collect())));
     if parts.is_empty() { Err("the message is empty: write a text or add a file".into()) } else { Ok(parts) }
 }
@@ -292,12 +292,6 @@ fn card(card: &Card) -> Value {
     }
     let phones = if number.is_empty() { json!([]) } else { json!([{ "phone": number }]) };
     json!({ "name": name, "phones": phones })
-}
-
-/// A place or cards to send, from the attributes of the message.
-fn attribute<T: serde::de::DeserializeOwned>(message: &Outbound, name: &str) -> Result<Option<T>, String> {
-    let Some(given) = message.content_attributes.get(name) else { return Ok(None) };
-    serde_json::from_value(given.clone()).map(Some).map_err(|error| format!("content_attributes.{name}: {error}"))
 }
 
 #[cfg(test)]
