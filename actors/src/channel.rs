@@ -15,6 +15,9 @@ pub mod request;
 pub mod telegram;
 pub mod whatsapp;
 
+#[cfg(test)]
+mod stand_ins;
+
 use crate::files::Files;
 use crate::message::{Capabilities, Outbound, ProviderId, RemoteFile, Update};
 use crate::secret::Secret;

@@ -1,24 +1,19 @@
 //! The stand-in for Telegram that the black-box tests have, too, and an intake that keeps what it is given: for the tests that
 //! speak with a server.
-#[path = "../../../../tests/daemon/harness/receiver.rs"]
-#[allow(dead_code, missing_docs)]
-mod receiver;
-#[path = "../../../../tests/daemon/harness/shared.rs"]
-mod shared;
 #[path = "../../../../tests/daemon/fakes/telegram.rs"]
 #[allow(dead_code, missing_docs)]
 mod telegram;
 
 use super::{Settings, TelegramChannel};
+use crate::channel::stand_ins::receiver::{Received, Receiver, Reply};
+use crate::channel::stand_ins::shared::shared;
 use crate::channel::{ChannelError, Intake, Providers, SessionStatus, Tools};
 use crate::files::Files;
 use crate::message::Update;
 use crate::secret::{Secret, Vault};
 use async_trait::async_trait;
 use bytes::Bytes;
-use receiver::{Received, Receiver, Reply};
 use serde_json::Value;
-use shared::shared;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -3,12 +3,10 @@
 #[path = "../../../../tests/daemon/fakes/graph.rs"]
 #[allow(dead_code, missing_docs)]
 mod graph;
-#[path = "../../../../tests/daemon/harness/receiver.rs"]
-#[allow(dead_code, missing_docs)]
-mod receiver;
 
 use super::{ProviderConfig, Settings, WhatsappChannel};
 use crate::channel::request::WebhookRequest;
+use crate::channel::stand_ins::receiver::{Received, Receiver, Reply};
 use crate::channel::{
     Channel, ChannelError, Inlet, Intake, Media, Pause, Presence, Providers, Registration, SessionStatus, Templates, Tools,
 };
@@ -18,7 +16,6 @@ use crate::secret::{Secret, Vault};
 use async_trait::async_trait;
 use bytes::Bytes;
 use graph::{ACCOUNT_ID, APP_SECRET, Graph, PHONE_NUMBER_ID, TOKEN, refusal};
-use receiver::{Received, Receiver, Reply};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;

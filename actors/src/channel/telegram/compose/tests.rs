@@ -29,8 +29,25 @@ fn shown(message: &Outbound) -> Vec<String> {
             let names: Vec<String> = files.iter().map(|file| format!("{:?} {}", file.kind, file.attachment.file_name)).collect();
             format!("{}{}", names.join(", "), caption.as_ref().map(|caption| format!(": {caption}")).unwrap_or_default())
         }
+        Part::Place(place) => format!("place {}", place.title),
+        Part::Card(card) => format!("card {}", card.first_name),
     };
     parts(message).unwrap().iter().map(show).collect()
+}
+
+#[test]
+fn places_and_cards_follow_the_text_and_stand_before_a_question() {
+    let carried = json!({ "location": { "latitude": 1.5, "longitude": 2.5, "title": "Here" }, "contacts": [{ "first_name": "Ada", "phone_number": "+1" }] });
+    let with = |message: Outbound| {
+        let mut content_attributes = message.content_attributes.clone();
+        content_attributes.extend(carried.as_object().unwrap().clone());
+        Outbound { content_attributes, ..message }
+    };
+    assert_eq!(shown(&with(message("look", vec![]))), ["text look", "place Here", "card Ada"]);
+    assert_eq!(shown(&with(question("Which?", json!([{ "title": "A", "value": "a" }])))), ["place Here", "card Ada", "text Which? [A=a]"]);
+    let wrong = serde_json::Map::from_iter([("location".to_owned(), json!({ "latitude": "north" }))]);
+    let refused = parts(&Outbound { content_attributes: wrong, ..message("look", vec![]) }).unwrap_err();
+    assert!(refused.starts_with("content_attributes.location: "), "{refused}");
 }
 
 #[test]
