@@ -177,9 +177,9 @@ async fn another_try_sends_only_what_is_missing() {
     channel.send(&long).await.unwrap_err();
     let id = channel.send(&long).await.unwrap();
     let callbacks: Vec<Value> = graph.sent().iter().map(|request| request["biz_opaque_callback_data"].clone()).collect();
-    assert_eq!((callbacks, id.0.as_str()), (vec![json!("7/1"), json!("7")], "wamid.1"));
+    assert_eq!((callbacks, id.0.as_str()), (vec![json!("7/1"), json!("7")], "wamid.ours.1"));
     // The same message after that is another sending.
-    assert_eq!(channel.send(&message(8, "a")).await.unwrap().0, "wamid.2");
+    assert_eq!(channel.send(&message(8, "a")).await.unwrap().0, "wamid.ours.2");
 }
 
 #[tokio::test]
