@@ -66,6 +66,11 @@ pub fn heard_from(before: &contact::Model, inbox_id: i64, source_id: &str, profi
 /// Where a contact keeps why it cannot be reached, by inbox.
 const UNREACHABLE: &str = "unreachable";
 
+/// Whether nobody has told that a contact cannot be reached somewhere.
+pub fn is_reachable(contact: &contact::Model) -> bool {
+    contact.additional_attributes.get(UNREACHABLE).is_none()
+}
+
 /// A contact who can be reached in an inbox, or cannot, for a reason.
 pub fn reached(before: &contact::Model, inbox_id: i64, reason: Option<&str>, now: DateTime<Utc>) -> contact::Model {
     let known: Map<String, Value> = before.additional_attributes.get(UNREACHABLE).and_then(Value::as_object).cloned().unwrap_or_default();

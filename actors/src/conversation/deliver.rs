@@ -74,6 +74,9 @@ impl Work {
     /// contact has stays with that one.
     async fn introduced(&self, person: PersonRows, profile: &Profile, now: DateTime<Utc>) -> Result<PersonRows, ConversationError> {
         let (Row::Kept(before), identity) = person else { return Ok(person) };
+        if *profile == Profile::default() && people::is_reachable(&before) {
+            return Ok((Row::Kept(before), identity));
+        }
         let mut after = people::heard_from(&before, self.key.inbox_id, &self.key.source_id, profile, now);
         let of_others = async |profile: Profile| people::find_contact(&self.surroundings.db, before.account_id, &profile).await;
         let email = Profile { email: after.email.clone(), ..Profile::default() };

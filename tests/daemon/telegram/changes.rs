@@ -32,6 +32,33 @@ async fn an_edit_changes_the_message_and_keeps_what_was_said() {
     assert_eq!((messages.len(), &messages[0]["content_attributes"]), (2, attributes));
 }
 
+/// What agents change and take back is so at Telegram, too; what Telegram refuses is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_change_and_take_back_what_was_sent() {
+    let chat = Chat::polled().await;
+    let conversation = chat.begins(ADA, "hello").await;
+    let reply = chat.reply(conversation, "tow").await;
+    let id = number(chat.in_status(conversation, reply, "sent").await["source_id"].as_str().unwrap());
+    let path = format!("/conversations/{conversation}/messages/{reply}");
+    let changed = chat.client.patch(chat.client.a(&path), json!({ "content": "two **now**" })).await.expect(200);
+    assert_eq!((&changed.body["content"], &changed.body["content_attributes"]["previous_content"]), (&json!("two **now**"), &json!("tow")));
+    let call = chat.telegram.wait_for_calls("editMessageText", 1).await.remove(0);
+    assert_eq!((call.value("message_id"), call.text("text")), (json!(id), "two <b>now</b>"));
+    for (fields, words) in [(json!({ "content": " " }), "blank"), (json!({ "content": "a", "status": "read" }), "one at a time")] {
+        let refused = chat.client.patch(chat.client.a(&path), fields).await.expect(422);
+        assert!(refused.text.contains(words), "{}", refused.text);
+    }
+    let heard = chat.message(conversation, |message| message["content"] == "hello").await;
+    let of_ada = format!("/conversations/{conversation}/messages/{}", heard["id"]);
+    chat.client.patch(chat.client.a(&of_ada), json!({ "content": "not mine" })).await.expect(422);
+
+    chat.client.delete(chat.client.a(&path)).await.expect(200);
+    let call = chat.telegram.wait_for_calls("deleteMessage", 1).await.remove(0);
+    assert_eq!((call.value("message_id"), call.chat()), (json!(id), Some(ADA)));
+    let gone = chat.message(conversation, |message| message["id"] == reply && message["content_attributes"]["deleted"] == true).await;
+    assert_eq!(gone["content"], "This message was deleted");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn reactions_are_shown_on_their_message() {
     let chat = Chat::polled().await;

@@ -1,6 +1,6 @@
 //! What becomes of what people write.
 
-use super::{ADA, BOB, Graph, Line, ago, echo, message, with_fields};
+use super::{ADA, BOB, Graph, Line, Person, ago, echo, message, with_fields};
 use crate::harness::eventually;
 use crate::messengers::{LATER, shuffled};
 use futures_util::StreamExt;
@@ -64,6 +64,31 @@ async fn one_request_may_tell_of_many_things() {
     let (of_ada, of_bob) = (line.conversation_with("wamid.1").await, line.conversation_with("wamid.3").await);
     assert_eq!(line.texts(of_ada).await, ["wamid.1", "wamid.2"]);
     assert_eq!(line.texts(of_bob).await, ["wamid.3"]);
+}
+
+/// After a pause of its own Meta may bring everything at once, and once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_huge_request_is_stored_whole_and_once() {
+    let line = Line::open().await;
+    let phones = "4930500100 4930500101 4930500102 4930500103 4930500104 4930500105 4930500106 4930500107 4930500108 4930500109 \
+                  4930500110 4930500111 4930500112 4930500113 4930500114 4930500115 4930500116 4930500117 4930500118 4930500119";
+    let mut said = Vec::new();
+    for (person, phone) in phones.split_whitespace().enumerate() {
+        let writer = Person { name: "Many", phone: Some(phone), user_id: None };
+        for turn in 0..15 {
+            let at = ago(1_000) + i64::from(turn);
+            said.push(message(writer, &format!("wamid.{person}.{turn:02}"), at, "text", json!({ "body": format!("{turn:02}") })));
+        }
+    }
+    let all = Graph::together(&said);
+    line.tell(&all).await;
+    line.tell(&all).await;
+    for person in 0..20 {
+        let conversation = line.conversation_with(&format!("wamid.{person}.00")).await;
+        let expected: Vec<String> = (0..15).map(|turn| format!("{turn:02}")).collect();
+        assert_eq!(line.texts(conversation).await, expected, "person {person}");
+    }
+    assert_eq!(line.counts().await, (20, 300, 20));
 }
 
 #[tokio::test(flavor = "multi_thread")]
