@@ -24,6 +24,7 @@ use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Mutex, watch};
 
 /// The current snapshot, and how to renew it.
@@ -31,8 +32,10 @@ use tokio::sync::{Mutex, watch};
 pub struct Catalog {
     current: Arc<ArcSwap<Snapshot>>,
     renewed: watch::Sender<()>,
-    /// Held while loading, so that an older load never replaces a newer one.
-    loading: Arc<Mutex<()>>,
+    /// Held while loading, so that an older load never replaces a newer one. How many of those who asked the last one served.
+    loading: Arc<Mutex<u64>>,
+    /// How many have asked for a load.
+    asked: Arc<AtomicU64>,
     db: Db,
     vault: Vault,
     files: Files,
@@ -68,6 +71,7 @@ impl Catalog {
             current: Arc::new(ArcSwap::from_pointee(first)),
             renewed: watch::Sender::new(()),
             loading: Arc::default(),
+            asked: Arc::default(),
             db,
             vault,
             files,
@@ -89,9 +93,16 @@ impl Catalog {
     /// # Errors
     /// See [`CatalogError`]; the old snapshot stays.
     pub async fn reload(&self) -> Result<(), CatalogError> {
-        let _held = self.loading.lock().await;
+        let turn = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut served = self.loading.lock().await;
+        if *served >= turn {
+            // A load that began after this was asked for has ended meanwhile.
+            return Ok(());
+        }
+        let asked = self.asked.load(Ordering::SeqCst);
         self.current.store(Arc::new(Snapshot::load(&self.db, &self.vault, &self.files).await?));
         self.renewed.send_replace(());
+        *served = asked;
         Ok(())
     }
 }

@@ -16,7 +16,8 @@ pub async fn synchronize(channel: &dyn Channel, db: &Db, inbox_id: i64) -> Resul
     let listed = Value::Array(templates.list().await?);
     let failed = |error: DbErr| ChannelError::temporary(format!("storing templates: {error}"));
     let stored = message_template::Entity::find_by_id(inbox_id).one(&db.read).await.map_err(failed)?;
-    if stored.is_some_and(|stored| stored.templates == listed) {
+    // None stored is as good as an empty list.
+    if stored.map_or_else(|| Value::Array(Vec::new()), |stored| stored.templates) == listed {
         return Ok(false);
     }
     let row = message_template::ActiveModel {
