@@ -56,7 +56,6 @@ pub fn heard_from(before: &contact::Model, inbox_id: i64, source_id: &str, profi
     }
     after.email = before.email.clone().or_else(|| profile.email.clone());
     after.phone_number = before.phone_number.clone().or_else(|| profile.phone_number.clone());
-    after.identifier = before.identifier.clone();
     for (name, value) in &profile.attributes {
         set(&mut after.additional_attributes, name, value.clone());
     }

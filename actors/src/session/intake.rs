@@ -52,11 +52,15 @@ impl Intake for Session {
         if known.is_some() {
             return Ok(());
         }
-        let mut stored =
-            self.files.put_bytes("message.eml", "message/rfc822", raw, u64::MAX).await.map_err(|error| failed(error.to_string()))?;
+        let (file_name, content_type) = match self.inbox.settings.kind() {
+            "email" => ("message.eml", "message/rfc822"),
+            _ => ("update.json", "application/json"),
+        };
+        let stored = self.files.put_bytes(file_name, content_type, raw, u64::MAX).await;
+        let mut stored = stored.map_err(|error| failed(error.to_string()))?;
         let unkept = self.files.unkept(&stored);
         // Served as a download, whatever is in it.
-        stored.content_type = "message/rfc822".into();
+        stored.content_type = content_type.into();
         let parked = async {
             let transaction = self.db.write.begin().await?;
             let blob = stored.row(self.inbox.row.account_id, None).insert(&transaction).await?;
