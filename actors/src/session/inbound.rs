@@ -52,9 +52,8 @@ impl Session {
             files,
             downloads,
             things,
-            echo_id: None,
             is_automatic,
-            claim: None,
+            ..Incoming::default()
         };
         match self.introduce(&inbound, &incoming).await {
             Ok(recorded) => {
