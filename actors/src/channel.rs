@@ -355,6 +355,14 @@ impl ChannelSettings {
         }
     }
 
+    /// Whether a session that began with other settings goes on with these: what is only shown to people touches none.
+    pub fn keeps_session(&self, before: &Self) -> bool {
+        match (before, self) {
+            (ChannelSettings::WebWidget(_), ChannelSettings::WebWidget(_)) => true,
+            (before, now) => before == now,
+        }
+    }
+
     /// What the channel can do. Does no I/O.
     pub fn capabilities(&self) -> Capabilities {
         match self {
