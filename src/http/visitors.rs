@@ -9,7 +9,7 @@ use super::throttle::{Limit, Throttle};
 use super::views;
 use crate::visitor_tokens::{self, Claims};
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use actors::catalog::Inbox;
 use actors::channel::{ChannelSettings, web_widget};
 use actors::contacts::Wanted;
@@ -185,7 +185,10 @@ pub struct OwnConversation {
 pub async fn is_visitor(request: &HttpRequest) -> ApiResult<bool> {
     let (Ok(website), Some(token)) = (Website::find(request), token(request)) else { return Ok(false) };
     let handles = handles(request)?;
-    Ok(Visitor::find(&handles, &website, &token).await?.is_some())
+    let Some(visitor) = Visitor::find(&handles, &website, &token).await? else { return Ok(false) };
+    // The handler finds it there instead of reading it again.
+    request.extensions_mut().insert(visitor);
+    Ok(true)
 }
 
 /// The visitor's token of a request.
@@ -214,6 +217,10 @@ impl FromRequest for Visitor {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
+            let known = request.extensions_mut().remove::<Visitor>();
+            if let Some(visitor) = known {
+                return Ok(visitor);
+            }
             let website = Website::find(&request)?;
             let handles = handles(&request)?;
             let token = token(&request).unwrap_or_default();
