@@ -130,6 +130,7 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         persistence: persistence.clone(),
         hub: hub.clone(),
         wakes: wakes.clone(),
+        public_url: tools.public_url.as_str().into(),
     };
     let conversations = Conversations::new(surroundings).start();
     webhooks.start(webhooks::Surroundings {

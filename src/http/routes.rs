@@ -70,6 +70,8 @@ routes! {
         POST "/auth/confirmation" => passwords::confirmation;
         POST "/resend_confirmation" => passwords::resend_confirmation;
         POST "/api/v1/accounts" => sign_up::create;
+        GET "/public/api/v1/csat_survey/{conversation_uuid}" => csat_surveys::show;
+        PUT "/public/api/v1/csat_survey/{conversation_uuid}" => csat_surveys::answer;
     }
     User {
         GET "/api/v1/profile" => profiles::show;

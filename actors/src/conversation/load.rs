@@ -87,6 +87,11 @@ impl Known {
         rules::is_flooded(self.written_at.iter(), now)
     }
 
+    /// Whether the contact has not written yet.
+    pub fn is_unheard(&self) -> bool {
+        self.last_incoming_at.is_none()
+    }
+
     /// Whether neither the contact nor an agent has written yet.
     pub fn is_silent(&self) -> bool {
         self.last_incoming_at.is_none() && self.row.first_reply_created_at.is_none()
@@ -289,6 +294,12 @@ pub async fn message(surroundings: &Surroundings, conversation_id: i64, id: i64)
         Some(message) => Ok(Some(view(surroundings, message, None).await?)),
         None => Ok(None),
     }
+}
+
+/// Whether the contact was asked in a conversation how it was.
+pub async fn is_surveyed(surroundings: &Surroundings, conversation_id: i64) -> Result<bool, StoreError> {
+    let of_conversation = message::Entity::find().filter(message::Column::ConversationId.eq(conversation_id));
+    Ok(of_conversation.filter(message::Column::ContentType.eq(rules::SURVEY)).one(&surroundings.db.read).await?.is_some())
 }
 
 /// How many messages are looked through for such as are not seen yet.
