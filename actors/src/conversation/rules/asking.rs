@@ -106,7 +106,9 @@ pub fn answer_refusal(message: &message::Model, values: &Value, email: Option<&s
     let has_rating = values.get("csat_survey_response").is_some_and(|response| response.get("rating").is_some());
     let words = match message.content_type.as_str() {
         EMAIL_FORM if email.is_none() => "submitted_values: this message asks for an e-mail address, and there is none",
-        SURVEY if !has_rating => "submitted_values: this message asks for csat_survey_response with a rating from 1 to 5, and there is none",
+        SURVEY if !has_rating => {
+            "submitted_values: this message asks for csat_survey_response with a rating from 1 to 5, and there is none"
+        }
         SURVEY if now - message.created_at > OPEN_FOR => "The survey is closed: it could be answered for 14 days",
         _ => return None,
     };
@@ -205,8 +207,12 @@ mod tests {
         note_rated(&mut survey, Some(4), later);
         let given = json!({ "csat_survey_response": { "rating": 2, "feedback_message": "slow" } });
         set(&mut survey.content_attributes, "submitted_values", given);
-        let expected =
-            Rating { rating: 2, feedback: Some("slow".into()), rated_at: DateTime::from_timestamp(first.timestamp(), 0).unwrap(), assignee_id: Some(3) };
+        let expected = Rating {
+            rating: 2,
+            feedback: Some("slow".into()),
+            rated_at: DateTime::from_timestamp(first.timestamp(), 0).unwrap(),
+            assignee_id: Some(3),
+        };
         assert_eq!(rating(&survey), Some(expected));
         let mut other = asked(MessageType::Template, "input_select", false);
         note_rated(&mut other, Some(3), first);
