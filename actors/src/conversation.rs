@@ -6,6 +6,7 @@
 mod act;
 mod command;
 mod deliver;
+mod follow_up;
 mod load;
 mod outcome;
 pub mod rules;
@@ -173,6 +174,7 @@ impl Work {
             }
             Command::Act(act) => self.act(inbox, *act).await,
             Command::Settle { conversation_id, message_id, outcome } => self.settle(inbox, conversation_id, message_id, outcome).await,
+            Command::FollowUp { conversation_id } => self.follow_up(inbox, conversation_id).await,
             Command::Typing { conversation_id, who, is_typing, is_private } => {
                 self.typing(inbox, conversation_id, who, is_typing, is_private).await
             }
@@ -350,6 +352,7 @@ impl Work {
             contact_labels: None,
             posts: Vec::new(),
             mails: Vec::new(),
+            followed_up: false,
             outgoing: Vec::new(),
             fetched: Vec::new(),
             last_message: known.and_then(|known| known.last_message.clone()),

@@ -158,6 +158,8 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         standings: standings.clone(),
         event_log,
         events_kept,
+        presence: presence.clone(),
+        mailer: mailer.clone(),
     }
     .start();
     let addresses = Addresses::default();

@@ -29,6 +29,7 @@ mod closing;
 mod contact_import;
 mod contact_merge;
 mod contacts;
+mod continuity;
 mod conversation_work;
 mod crash;
 mod crawl;

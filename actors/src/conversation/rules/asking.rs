@@ -10,6 +10,8 @@ use entity::message::MessageType;
 use entity::{contact, conversation, message};
 use serde_json::{Value, json};
 
+/// The channel type of websites.
+pub const WEBSITE: &str = "web_widget";
 /// The contract's word for a message that asks for a rating.
 pub const SURVEY: &str = "input_csat";
 /// The contract's word for a message that asks for an e-mail address.
@@ -23,7 +25,7 @@ const RATED: &str = "rated";
 
 /// Whether the widget shows an inbox's messages: it can be written to at any time, and asks by itself.
 pub fn is_website(settings: &ChannelSettings) -> bool {
-    settings.kind() == "web_widget"
+    settings.kind() == WEBSITE
 }
 
 /// Whether the contact is to be asked how it was, once a conversation has come from one status to another. Whether it was asked
