@@ -83,7 +83,15 @@ pub mod throttle;
 pub mod transcript;
 pub mod uploads;
 pub mod views;
+pub mod visitor_files;
+pub mod visitors;
 pub mod webhooks;
+pub mod widget_contacts;
+pub mod widget_conversations;
+pub mod widget_messages;
+pub mod widget_pages;
+pub mod widget_settings;
+pub mod widget_visits;
 pub mod worker;
 
 use actix_web::{HttpResponse, web};

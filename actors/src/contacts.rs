@@ -6,9 +6,11 @@
 mod departure;
 mod identities;
 mod turns;
+mod visitors;
 
 pub use departure::Author;
 pub use turns::Turns;
+pub use visitors::Identified;
 
 use crate::addresses::Addresses;
 use crate::catalog::Inbox;

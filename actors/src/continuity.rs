@@ -4,7 +4,6 @@
 //! seen it: so a restart neither forgets an answer nor mails it twice.
 use crate::catalog::{Inbox, Snapshot};
 use crate::channel::ChannelSettings;
-use crate::conversation::rules::is_website;
 use crate::conversation::{Command, ConversationError};
 use crate::conversations::{Conversations, Tell};
 use crate::db::Db;
@@ -19,7 +18,6 @@ use entity::message::MessageType;
 use entity::{contact_inbox, conversation, follow_up, message};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use serde_json::Value;
 
 /// How long an answer waits to be seen.
 pub const PATIENCE: Duration = Duration::minutes(2);
@@ -32,8 +30,7 @@ const EXCERPT: usize = 20_000;
 
 /// Whether visitors of an inbox are told by mail of what they have not seen.
 pub fn is_continued(inbox: &Inbox) -> bool {
-    let is_off = inbox.row.channel_settings.get("continuity_via_email") == Some(&Value::Bool(false));
-    is_website(&inbox.settings) && !inbox.is_deleted() && !is_off
+    matches!(&inbox.settings, ChannelSettings::WebWidget(settings) if settings.continuity_via_email) && !inbox.is_deleted()
 }
 
 /// Whether somebody of the desk has written it to the contact, and it still says so.
@@ -60,7 +57,10 @@ pub fn mail(
     reply_to: Option<String>,
 ) -> Option<Mail> {
     let (first, last) = (answers.first()?, answers.last()?);
-    let url = inbox.row.channel_settings.get("website_url").and_then(Value::as_str).map(str::trim).filter(|url| !url.is_empty());
+    let url = match &inbox.settings {
+        ChannelSettings::WebWidget(settings) => Some(settings.website_url.trim()).filter(|url| !url.is_empty()),
+        _ => None,
+    };
     let way_back = match (url, &reply_to) {
         (Some(url), Some(_)) => format!("You can answer this mail, or go on where you left off: {url}\n"),
         (Some(url), None) => format!("To answer, go back to where you left off: {url}\n"),

@@ -76,6 +76,16 @@ impl Wire {
         self.files.url(key, file_name)
     }
 
+    /// The `data` of a websocket event as the contact hears it: a visitor of a website learns nothing of the contact that agents, a form
+    /// or the site take it for.
+    pub fn push_data_for_contact(&self, event: &Event) -> Value {
+        let mut data = self.push_data(event);
+        if event.fact.conversation().is_some_and(|view| view.inbox.channel_type == WEBSITE) {
+            hide_contact(&mut data);
+        }
+        data
+    }
+
     /// The `data` of a websocket event.
     pub fn push_data(&self, event: &Event) -> Value {
         let mut data = match &event.fact {
@@ -112,7 +122,7 @@ impl Wire {
             | Fact::ContactDeleted(contact)
             | Fact::ContactMerged(contact) => self.contact(contact),
             // No socket hears of these.
-            Fact::InboxCreated(_) | Fact::InboxUpdated(..) => json!({}),
+            Fact::InboxCreated(_) | Fact::InboxUpdated(..) | Fact::WidgetTriggered(_) => json!({}),
         };
         set(&mut data, "account_id", event.account.id.into());
         if let Some(performer) = &event.performer {
@@ -362,6 +372,15 @@ impl Wire {
                 "conversation": self.webhook_conversation(event, view),
                 "is_private": is_private,
             }),
+            Fact::WidgetTriggered(visit) => json!({
+                "id": visit.contact_inbox.id,
+                "contact": self.webhook_contact(event, &visit.contact),
+                "inbox": { "id": visit.inbox.id, "name": visit.inbox.name },
+                "account": event.account,
+                "current_conversation": visit.conversation.as_ref().map(|view| self.webhook_conversation(event, view)),
+                "source_id": visit.contact_inbox.source_id,
+                "event_info": visit.event_info,
+            }),
             Fact::InboxCreated(view) => webhook_inbox(event, view),
             Fact::InboxUpdated(view, changes) => {
                 let mut body = webhook_inbox(event, view);
@@ -475,7 +494,29 @@ pub fn webhook_name(fact: &Fact) -> Option<&'static str> {
         Fact::InboxUpdated(..) => Some("inbox_updated"),
         Fact::TypingOn(..) => Some("conversation_typing_on"),
         Fact::TypingOff(..) => Some("conversation_typing_off"),
+        Fact::WidgetTriggered(_) => Some("webwidget_triggered"),
         _ => None,
+    }
+}
+
+/// The channel whose contacts anybody can claim to be.
+pub const WEBSITE: &str = "Channel::WebWidget";
+
+/// Leaves of every contact within a form only that it is one.
+pub fn hide_contact(form: &mut Value) {
+    match form {
+        Value::Object(fields) if fields.get("type").is_some_and(|kind| kind == "contact") => {
+            for (name, value) in fields.iter_mut().filter(|(name, _)| !["id", "type", "blocked"].contains(&name.as_str())) {
+                *value = match name.as_str() {
+                    "additional_attributes" | "custom_attributes" => json!({}),
+                    "thumbnail" | "name" => "".into(),
+                    _ => Value::Null,
+                };
+            }
+        }
+        Value::Object(fields) => fields.values_mut().for_each(hide_contact),
+        Value::Array(list) => list.iter_mut().for_each(hide_contact),
+        _ => {}
     }
 }
 
@@ -487,13 +528,14 @@ pub fn bot_event_names(fact: &Fact) -> Vec<&'static str> {
             Status::Resolved => vec!["conversation_resolved", name],
             Status::Pending | Status::Snoozed => vec![name],
         },
-        (Fact::MessageCreated(..) | Fact::MessageUpdated(..) | Fact::ConversationUpdated(..), Some(name)) => vec![name],
+        (Fact::MessageCreated(..) | Fact::MessageUpdated(..) | Fact::ConversationUpdated(..) | Fact::WidgetTriggered(_), Some(name)) => {
+            vec![name]
+        }
         _ => Vec::new(),
     }
 }
 
-/// Every event a webhook may subscribe to (contract, section 8). Those after the seventh are told only where they are named;
-/// `webwidget_triggered` is known, and told by nobody yet.
+/// Every event a webhook may subscribe to (contract, section 8). Those after the seventh are told only where they are named.
 pub const WEBHOOK_EVENTS: &[&str] = &[
     "conversation_created",
     "conversation_status_changed",

@@ -14,7 +14,7 @@ use actors::event::MessageView;
 use actors::system::Handles;
 use actors::wire::{epoch, set};
 use entity::message::{self, MessageType};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -113,11 +113,7 @@ pub async fn answer(
 ) -> ApiResult<HttpResponse> {
     let (identifier, source_id, display_id, message_id) = path.into_inner();
     let Own { row, key, .. } = own_conversation(&handles, &inbox, &(identifier, source_id, display_id)).await?;
-    let asking = message::Entity::find_by_id(message_id)
-        .filter(message::Column::ConversationId.eq(row.id))
-        .filter(message::Column::Private.eq(false))
-        .filter(message::Column::MessageType.ne(MessageType::Activity));
-    asking.one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
+    public(row.id).filter(message::Column::Id.eq(message_id)).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
     let values = submitted(body.value.submitted_values, &body.object)?;
     let email = match body.value.submitted_email {
         Some(email) => Some(
@@ -207,16 +203,21 @@ pub fn email_among(values: &Value) -> Option<String> {
 /// # Errors
 /// If the database fails.
 pub async fn public_messages(handles: &Handles, conversation_id: i64, before: Option<i64>, limit: u64) -> ApiResult<Vec<MessageView>> {
-    let mut found = message::Entity::find()
-        .filter(message::Column::ConversationId.eq(conversation_id))
-        .filter(message::Column::Private.eq(false))
-        .filter(message::Column::MessageType.ne(MessageType::Activity));
+    let mut found = public(conversation_id);
     if let Some(before) = before {
         found = found.filter(message::Column::Id.lt(before));
     }
     let mut rows = found.order_by_desc(message::Column::Id).limit(limit).all(&handles.db.read).await?;
     rows.reverse();
     views::messages(handles, rows).await
+}
+
+/// The messages of a conversation that its contact may see.
+pub fn public(conversation_id: i64) -> Select<message::Entity> {
+    message::Entity::find()
+        .filter(message::Column::ConversationId.eq(conversation_id))
+        .filter(message::Column::Private.eq(false))
+        .filter(message::Column::MessageType.ne(MessageType::Activity))
 }
 
 /// A message as its contact sees it.

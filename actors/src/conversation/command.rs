@@ -110,8 +110,12 @@ pub struct Incoming {
     pub content_type: String,
     /// Kept with the message.
     pub content_attributes: Map<String, Value>,
-    /// Kept with a conversation that it opens.
+    /// Kept with a conversation that it opens, as `additional_attributes`.
     pub conversation_attributes: Map<String, Value>,
+    /// Kept with a conversation that it opens.
+    pub custom_attributes: Map<String, Value>,
+    /// Of a conversation that it opens.
+    pub labels: Vec<String>,
     /// Its files.
     pub files: Vec<NewFile>,
     /// Files that the provider still has.

@@ -38,6 +38,8 @@ impl Work {
             None => {
                 let mut opened = rules::open(&inbox.row, contact.after(), now);
                 opened.additional_attributes = Value::Object(std::mem::take(&mut incoming.conversation_attributes));
+                opened.custom_attributes = Value::Object(std::mem::take(&mut incoming.custom_attributes));
+                opened.labels = json!(incoming.labels);
                 Arc::new(opened)
             }
         };

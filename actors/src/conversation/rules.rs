@@ -3,8 +3,8 @@ mod asking;
 mod change;
 
 pub use asking::{
-    EMAIL_FORM, Rating, SURVEY, WEBSITE, answer_refusal, email_questions, is_asked_for_email, is_surveyed, is_website, note_rated, rating,
-    survey, survey_words,
+    EMAIL_FORM, Rating, SURVEY, answer_refusal, email_questions, is_asked_for_email, is_surveyed, is_website, note_rated, rating, survey,
+    survey_words,
 };
 pub use change::{By, Change, LabelEdit, after_change, labels_of};
 

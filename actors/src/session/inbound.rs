@@ -1,7 +1,6 @@
 //! Messages that the channel brings: whose they are, to which conversation they belong, and their files.
 use super::{Session, TRIES};
 use crate::channel::{ChannelError, Intake, SessionStatus};
-use crate::conversation::rules::WEBSITE;
 use crate::conversation::{Command, ConversationError, Incoming, SKIPPED_ATTACHMENTS, Target, Thing};
 use crate::files::{FileError, Unkept};
 use crate::message::{Inbound, InboundAttachment, InboundFile, Key, Reference, RemoteFile, Thread};
@@ -53,9 +52,8 @@ impl Session {
             files,
             downloads,
             things,
-            echo_id: None,
             is_automatic,
-            claim: None,
+            ..Incoming::default()
         };
         match self.introduce(&inbound, &incoming).await {
             Ok(recorded) => {
@@ -269,7 +267,7 @@ impl Session {
         let of_account = conversation::Entity::find().filter(conversation::Column::AccountId.eq(self.inbox.row.account_id));
         let Some(found) = of_account.filter(conversation::Column::Uuid.eq(uuid)).one(db).await? else { return Ok(None) };
         let website = inbox::Entity::find_by_id(found.inbox_id)
-            .filter(inbox::Column::Channel.eq(WEBSITE))
+            .filter(inbox::Column::Channel.eq("web_widget"))
             .filter(inbox::Column::DeletedAt.is_null())
             .one(db)
             .await?;

@@ -10,8 +10,6 @@ use entity::message::MessageType;
 use entity::{contact, conversation, message};
 use serde_json::{Value, json};
 
-/// The channel type of websites.
-pub const WEBSITE: &str = "web_widget";
 /// The contract's word for a message that asks for a rating.
 pub const SURVEY: &str = "input_csat";
 /// The contract's word for a message that asks for an e-mail address.
@@ -25,7 +23,7 @@ const RATED: &str = "rated";
 
 /// Whether the widget shows an inbox's messages: it can be written to at any time, and asks by itself.
 pub fn is_website(settings: &ChannelSettings) -> bool {
-    settings.kind() == WEBSITE
+    matches!(settings, ChannelSettings::WebWidget(_))
 }
 
 /// Whether the contact is to be asked how it was, once a conversation has come from one status to another. Whether it was asked
