@@ -34,6 +34,7 @@ pub mod contacts;
 pub mod conversation_labels;
 pub mod conversation_lists;
 pub mod conversations;
+pub mod csat_surveys;
 pub mod custom_attributes;
 pub mod custom_filters;
 pub mod dashboard_apps;

@@ -411,6 +411,7 @@ fn record(
         contact_labels: None,
         posts: Vec::new(),
         mails: Vec::new(),
+        followed_up: false,
         outgoing: Vec::new(),
         fetched: Vec::new(),
         last_message: None,

@@ -128,15 +128,18 @@ pub async fn answer(
 }
 
 /// The names of what is submitted (contract, section 5), where it is not in an object of its own.
-const NAMES: &[&str] = &["name", "title", "value", "csat_survey_response"];
+const NAMES: &[&str] = &["name", "title", "value", RATING];
 /// The most values of an answer, and how deep they may lie.
 const VALUES: usize = 100;
 const DEPTH: usize = 4;
+/// What is said with a rating, unlike other values, may be long.
+const FEEDBACK_LIMIT: usize = 5_000;
+const RATING: &str = "csat_survey_response";
 
-/// What was submitted, if it can be kept.
+/// What was submitted, if it can be kept: under `submitted_values`, or else among the fields of the body.
 ///
 /// # Errors
-/// 422.
+/// 422 naming `submitted_values`.
 pub fn submitted(given: Option<Value>, body: &Value) -> ApiResult<Value> {
     let refused = |words: &str| ApiError::invalid("submitted_values", format!("submitted_values: {words}"));
     let bare = || {
@@ -144,7 +147,7 @@ pub fn submitted(given: Option<Value>, body: &Value) -> ApiResult<Value> {
         Value::Object(named.collect::<Map<_, _>>())
     };
     // As JSON in a text, as multipart has it.
-    let values = match given {
+    let mut values = match given {
         Some(Value::String(text)) => serde_json::from_str(&text).map_err(|_| refused("expected an object or a list of objects"))?,
         Some(Value::Null) | None => bare(),
         Some(values) => values,
@@ -153,13 +156,25 @@ pub fn submitted(given: Option<Value>, body: &Value) -> ApiResult<Value> {
     if !is_object(&values) && !values.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(is_object)) {
         return Err(refused("expected an object or a list of objects with what was chosen or filled in"));
     }
+    let rating = values.as_object_mut().and_then(|values| values.remove(RATING)).map(|given| checked_rating(&given)).transpose();
+    let rating = rating.map_err(|words| refused(&words))?;
     let mut left = VALUES;
     check(&values, DEPTH, &mut left).map_err(refused)?;
-    let rating = values.get("csat_survey_response").map(|response| response.get("rating").cloned().unwrap_or_default());
-    if rating.is_some_and(|rating| fields::id(rating).map_or(true, |rating| !(1..=5).contains(&rating))) {
-        return Err(refused("csat_survey_response.rating: expected a number from 1 to 5"));
+    if let Some(rating) = rating {
+        set(&mut values, RATING, rating);
     }
     Ok(values)
+}
+
+/// A rating as it is kept: a number, and words where there are any.
+fn checked_rating(given: &Value) -> Result<Value, String> {
+    let rating = fields::id(given.get("rating").cloned().unwrap_or_default()).ok().filter(|rating| (1..=5).contains(rating));
+    let rating = rating.ok_or("csat_survey_response.rating: expected a number from 1 to 5")?;
+    match given.get("feedback_message") {
+        None | Some(Value::Null) => Ok(json!({ "rating": rating })),
+        Some(Value::String(words)) if words.chars().count() <= FEEDBACK_LIMIT => Ok(json!({ "rating": rating, "feedback_message": words })),
+        Some(_) => Err(format!("csat_survey_response.feedback_message: expected a text of at most {FEEDBACK_LIMIT} characters")),
+    }
 }
 
 fn check(value: &Value, depth: usize, left: &mut usize) -> Result<(), &'static str> {
@@ -242,6 +257,16 @@ mod tests {
                 json!({ "submitted_values": { "csat_survey_response": { "rating": 5, "feedback_message": "Thanks" } } }),
                 Some(json!({ "csat_survey_response": { "rating": 5, "feedback_message": "Thanks" } })),
             ),
+            (
+                json!({ "csat_survey_response": { "rating": "4", "feedback_message": "x".repeat(5000), "other": 1 } }),
+                Some(json!({ "csat_survey_response": { "rating": 4, "feedback_message": "x".repeat(5000) } })),
+            ),
+            (
+                json!({ "csat_survey_response": { "rating": 1, "feedback_message": null } }),
+                Some(json!({ "csat_survey_response": { "rating": 1 } })),
+            ),
+            (json!({ "csat_survey_response": { "rating": 1, "feedback_message": "x".repeat(5001) } }), None),
+            (json!({ "csat_survey_response": { "rating": 1, "feedback_message": ["x"] } }), None),
             (json!({ "csat_survey_response": { "rating": 6 } }), None),
             (json!({ "csat_survey_response": { "feedback_message": "Thanks" } }), None),
             (json!({}), None),

@@ -72,6 +72,8 @@ routes! {
         POST "/auth/confirmation" => passwords::confirmation;
         POST "/resend_confirmation" => passwords::resend_confirmation;
         POST "/api/v1/accounts" => sign_up::create;
+        GET "/public/api/v1/csat_survey/{conversation_uuid}" => csat_surveys::show;
+        PUT "/public/api/v1/csat_survey/{conversation_uuid}" => csat_surveys::answer;
         GET "/packs/js/sdk.js" => widget_pages::loader;
         GET "/widget" => widget_pages::widget;
         GET "/widget/assets/{file_name}" => widget_pages::asset;

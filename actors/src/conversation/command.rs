@@ -43,6 +43,11 @@ pub enum Command {
         /// What came of it.
         outcome: Outcome,
     },
+    /// What the contact was answered and has not seen goes to it by mail, or is not to any more.
+    FollowUp {
+        /// In which conversation.
+        conversation_id: i64,
+    },
     /// Somebody types, or stops.
     Typing {
         /// In which conversation.
