@@ -31,8 +31,6 @@ use utoipa::{IntoParams, ToSchema};
 
 /// How many conversations a visitor is shown.
 const SHOWN: u64 = 100;
-/// How many of its messages a conversation is answered with.
-const MESSAGES: u64 = 20;
 
 /// Which conversation.
 #[derive(Deserialize, IntoParams)]
@@ -168,7 +166,7 @@ pub async fn create(
 async fn answer(handles: &Handles, visitor: &Visitor, conversation_id: i64) -> ApiResult<HttpResponse> {
     let row = conversation::Entity::find_by_id(conversation_id).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
     let mut shown = slim(&row);
-    let messages = page(handles, &row, None, None, MESSAGES).await?;
+    let messages = page(handles, &row, None, None).await?;
     for (name, value) in
         [("messages", messages), ("custom_attributes", row.custom_attributes.clone()), ("contact", visitor.shown(handles).await?)]
     {

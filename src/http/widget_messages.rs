@@ -24,8 +24,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-/// How many messages are listed before an id, or at the end; and after one.
-const BEFORE: u64 = 20;
+/// How many messages are listed after an id.
 const AFTER: u64 = 100;
 /// The longest address of a page on which a visitor wrote.
 const REFERRER_LIMIT: usize = 2048;
@@ -47,7 +46,7 @@ pub async fn list(handles: web::Data<Handles>, visitor: Visitor, query: web::Que
     let Some(own) = visitor.conversation(&handles, query.conversation_id).await? else {
         return Ok(HttpResponse::Ok().json(json!({ "payload": [], "meta": {} })));
     };
-    let payload = page(&handles, &own.row, query.before, query.after, BEFORE).await?;
+    let payload = page(&handles, &own.row, query.before, query.after).await?;
     let seen = json!({ "contact_last_seen_at": epoch_or_zero(own.row.contact_last_seen_at) });
     Ok(HttpResponse::Ok().json(json!({ "payload": payload, "meta": seen })))
 }
@@ -56,13 +55,7 @@ pub async fn list(handles: web::Data<Handles>, visitor: Visitor, query: web::Que
 ///
 /// # Errors
 /// If the database fails.
-pub async fn page(
-    handles: &Handles,
-    conversation: &conversation::Model,
-    before: Option<i64>,
-    after: Option<i64>,
-    most: u64,
-) -> ApiResult<Value> {
+pub async fn page(handles: &Handles, conversation: &conversation::Model, before: Option<i64>, after: Option<i64>) -> ApiResult<Value> {
     let all = public(conversation.id);
     let rows = match after {
         Some(after) => {
@@ -72,12 +65,7 @@ pub async fn page(
             }
             later.order_by_asc(message::Column::Id).limit(AFTER).all(&handles.db.read).await?
         }
-        None => {
-            let mut rows = message_pages::before(&handles.db, all, before).await?;
-            let surplus = rows.len().saturating_sub(usize::try_from(most.max(BEFORE)).unwrap_or(usize::MAX));
-            rows.drain(..surplus);
-            rows
-        }
+        None => message_pages::before(&handles.db, all, before).await?,
     };
     let shown = views::messages(handles, rows).await?;
     Ok(shown.iter().map(|view| shown_message(handles, view, conversation.display_id)).collect())
