@@ -187,6 +187,7 @@ async fn features_are_true_or_absent_and_say_what_there_is() {
         ("canned_responses", "/canned_responses"),
         ("channel_api", "/inboxes"),
         ("channel_email", "/inboxes"),
+        ("channel_website", "/inboxes"),
         ("conversation_unread_counts", "/conversations/unread_counts"),
         ("crm", "/contacts"),
         ("custom_attributes", "/custom_attribute_definitions"),
