@@ -31,6 +31,8 @@ class Chat {
   hasOlder = $state.raw(false)
   isLoading = $state.raw(false)
   referer = document.referrer
+  /** What is written and not yet sent, by conversation. */
+  readonly #drafts = new Map<number | string, string>()
   /** Attributes and labels that were set before there was a conversation to set them on. */
   waitingAttributes: Record<string, unknown> = {}
   waitingLabels: string[] = []
@@ -61,8 +63,10 @@ class Chat {
     const thread = newThread()
     this.conversations = []
     this.contact = {}
-    if (!goesAlong) this.leave()
-    else if (this.thread !== null) this.#reset(thread)
+    if (!goesAlong) {
+      this.#drafts.clear()
+      this.leave()
+    } else if (this.thread !== null) this.#reset(thread)
     this.#outbox.changeOwner(owner(pubsubToken), goesAlong ? (message) => renewed(message, thread) : undefined)
     await this.refresh()
   }
@@ -101,6 +105,14 @@ class Chat {
     this.#introduction = introduction
     this.#reset(unsent?.thread ?? newThread())
     view.go('chat')
+  }
+
+  get draft(): string {
+    return this.#drafts.get(this.#draftKey) ?? ''
+  }
+
+  set draft(text: string) {
+    if (this.thread !== null) this.#drafts.set(this.#draftKey, text)
   }
 
   leave(): void {
@@ -221,6 +233,11 @@ class Chat {
     clearTimeout(this.#typingEnds)
     this.typing = who
     if (who) this.#typingEnds = setTimeout(() => (this.typing = null), TYPING_LASTS)
+  }
+
+  /** All that is yet to begin is one. */
+  get #draftKey(): number | string {
+    return typeof this.thread === 'number' ? this.thread : 'new'
   }
 
   async #loadNewest(thread: number): Promise<void> {

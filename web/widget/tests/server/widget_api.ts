@@ -184,8 +184,10 @@ export class WidgetApi {
 export function survey(data: Data, method: string, uuid: string, body: Body): Answer {
   const found = data.surveys.get(uuid)
   if (!found) return missing()
+  const closed = { status: 422, body: { error: 'You cannot update the CSAT survey after 14 days' } }
+  if (found['isOver']) return closed
   if (method === 'PUT') {
-    if (found['isClosed']) return { status: 422, body: { error: 'You cannot update the CSAT survey after 14 days' } }
+    if (found['isClosed']) return closed
     found['csat_survey_response'] = body['message'].submitted_values.csat_survey_response
   }
   return ok(found)
