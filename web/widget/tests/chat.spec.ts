@@ -27,6 +27,8 @@ test('what is typed while the server is away is sent once it is back, in order, 
   server.setDown(false)
   await expect(frame.getByText('Waiting to be sent')).toHaveCount(0, { timeout: 60_000 })
   await expect(frame.getByText('No connection.')).toBeHidden()
+  await expect.poll(() => conversation.messages.length).toBeGreaterThan(3)
+  await expect(frame.getByText('Sending')).toHaveCount(0)
   expect(conversation.messages.map(({ content }) => content)).toEqual(['Hello!', 'one', 'two', 'three'])
   await expect(frame.getByRole('log').getByRole('listitem').filter({ hasText: 'two' })).toHaveCount(1)
 })
