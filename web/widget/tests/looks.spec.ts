@@ -99,11 +99,11 @@ test('a survey that is closed, and one that never was', async ({ page, server, e
     isClosed: true,
   })
   await page.goto(`${server.url}/survey/responses/old`)
-  await page.getByRole('radio', { name: 'Bad', exact: true }).check({ force: true })
+  await page.getByRole('radio', { name: 'Bad', exact: true }).click({ force: true })
   await expect(page.getByRole('alert')).toHaveText('This survey is closed.')
   await expect(page.getByRole('radio', { checked: true })).toHaveCount(0)
   server.data.surveys.delete('old')
-  await page.getByRole('radio', { name: 'Bad', exact: true }).check({ force: true })
+  await page.getByRole('radio', { name: 'Bad', exact: true }).click({ force: true })
   await expect(page.getByRole('alert')).toHaveText('There is no such survey.')
   server.data.surveys.set('over', { isOver: true })
   await page.goto(`${server.url}/survey/responses/over`)
