@@ -22,6 +22,8 @@ mod outward;
 mod reads;
 #[path = "claims/sockets.rs"]
 mod sockets;
+#[path = "claims/widget.rs"]
+mod widget;
 
 use daemon::{CONVERSATIONS, Daemon, message};
 use databases::Databases;
@@ -59,7 +61,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// What can be asked for by name (`cargo bench --bench claims -- reads`); without a name all of them, in this order.
-const SECTIONS: [&str; 7] = ["sqlite", "postgres", "size", "sockets", "webhook", "channels", "reads"];
+const SECTIONS: [&str; 8] = ["sqlite", "postgres", "size", "sockets", "webhook", "channels", "widget", "reads"];
 
 async fn run() -> anyhow::Result<()> {
     let names: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
@@ -79,6 +81,7 @@ async fn run() -> anyhow::Result<()> {
             "sockets" => sockets::measure(&folder, PLAIN_INBOX).await,
             "webhook" => webhook(&folder).await,
             "channels" => channels::measure(&folder).await,
+            "widget" => widget::measure(&folder, PLAIN_INBOX).await,
             _ => reads::compare(&folder).await,
         };
         // What follows is worth knowing all the same.

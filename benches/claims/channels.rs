@@ -1,6 +1,6 @@
 //! Many channels at once: 500 inboxes of Telegram and WhatsApp against a stand-in for both providers in a process of its own, which
 //! does nothing but answer: until all are connected, what an idle one costs, and whether one whose provider hangs slows the others.
-use crate::daemon::{Daemon, TOKEN};
+use crate::daemon::{Daemon, TOKEN, processor_time_of};
 use crate::load::{Connection, percentile, request};
 use crate::{median, millis, say};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
@@ -53,9 +53,9 @@ pub async fn measure(folder: &Path) -> anyhow::Result<()> {
     let connected_in = begun.elapsed();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let per_inbox = (daemon.memory()? - without) / INBOXES as f64;
-    let before = processor_time(&daemon)?;
+    let before = processor_time_of(daemon.process_id())?;
     tokio::time::sleep(IDLE).await;
-    let idle = (processor_time(&daemon)?.saturating_sub(before)).as_secs_f64() / IDLE.as_secs_f64();
+    let idle = (processor_time_of(daemon.process_id())?.saturating_sub(before)).as_secs_f64() / IDLE.as_secs_f64();
     say("start until all connected", format!("{:.0} ms ({INBOXES} inboxes, half Telegram, half WhatsApp)", millis(connected_in)));
     say("memory per idle inbox", format!("{per_inbox:.1} KiB (VmRSS above a daemon without inboxes)"));
     say("processor when idle", format!("{:.2} % of a core", idle * 100.0));
@@ -111,15 +111,6 @@ async fn connected(daemon: &Daemon) -> anyhow::Result<()> {
 
 fn of<'value>(value: &'value Value, name: &str) -> &'value Value {
     value.get(name).unwrap_or(&Value::Null)
-}
-
-/// What the process has used, in user and kernel mode.
-fn processor_time(daemon: &Daemon) -> anyhow::Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", daemon.process_id()))?;
-    let (_, fields) = stat.rsplit_once(')').context("no name in /proc/…/stat")?;
-    let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    // The kernel counts in hundredths of a second towards programs.
-    Ok(Duration::from_millis(ticks * 10))
 }
 
 /// From each webhook to the frame that tells of it: p50 and p99 in ms, each the median of the runs.
@@ -187,7 +178,8 @@ async fn hang(daemon: &Daemon) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn listen(daemon: &Daemon) -> anyhow::Result<WebSocketStream<TcpStream>> {
+/// The websocket of the administrator, who hears of every inbox.
+pub async fn listen(daemon: &Daemon) -> anyhow::Result<WebSocketStream<TcpStream>> {
     let profile = daemon.get("/api/v1/profile").await?;
     let identifier = json!({
         "channel": "RoomChannel", "pubsub_token": of(&profile, "pubsub_token"), "account_id": 1, "user_id": of(&profile, "id"),

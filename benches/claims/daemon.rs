@@ -84,9 +84,7 @@ impl Daemon {
 
     /// Memory in use, in KiB (`VmRSS`).
     pub fn memory(&self) -> anyhow::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the process has no VmRSS")?;
-        Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+        memory_of(self.child.id())
     }
 
     /// The inbox of this name, with as many contacts, each with a conversation.
@@ -136,8 +134,34 @@ impl Inbox {
     }
 }
 
+/// Memory that a process has in use, in KiB (`VmRSS`).
+pub fn memory_of(process_id: u32) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process_id}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the process has no VmRSS")?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+}
+
+/// What a process has used of the processor, in user and kernel mode.
+pub fn processor_time_of(process_id: u32) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process_id}/stat"))?;
+    let (_, fields) = stat.rsplit_once(')').context("no name in /proc/…/stat")?;
+    let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    // The kernel counts in hundredths of a second towards programs.
+    Ok(Duration::from_millis(ticks * 10))
+}
+
 /// A message of about 210 bytes with a source id of its own.
 pub fn message(run: &str, number: usize) -> String {
-    let content = format!("{number:07} of {run}: {}", "the parcel has not arrived and I would like to know where it is now. ".repeat(3));
-    json!({ "content": content.chars().take(210).collect::<String>(), "source_id": format!("{run}-{number}") }).to_string()
+    json!({ "content": words(run, number), "source_id": format!("{run}-{number}") }).to_string()
+}
+
+/// What it says: its name (`marker`), a colon, and more.
+pub fn words(run: &str, number: usize) -> String {
+    let text = "the parcel has not arrived and I would like to know where it is now. ".repeat(3);
+    format!("{}: {text}", marker(run, number)).chars().take(210).collect()
+}
+
+/// How a message is told from the others.
+pub fn marker(run: &str, number: usize) -> String {
+    format!("{number:07} of {run}")
 }

@@ -1,6 +1,6 @@
 //! Websockets: what an idle one costs, and how long an event takes to a thousand agents; beside a bare actix-ws server that
 //! does nothing but broadcast, measured by the same client in the same run.
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, memory_of};
 use crate::load::{Connection, percentile, request};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use actors::db::Db;
@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_local};
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 
@@ -68,7 +69,7 @@ pub async fn measure(folder: &Path, settings: &str) -> anyhow::Result<()> {
 }
 
 /// As many sockets as the system lets both ends have.
-fn raise_limit(wanted: usize) -> anyhow::Result<usize> {
+pub fn raise_limit(wanted: usize) -> anyhow::Result<usize> {
     let limit = getrlimit(Resource::Nofile);
     let needed = wanted as u64 + SPARE;
     if limit.current.is_none_or(|current| current >= needed) {
@@ -117,7 +118,8 @@ async fn make_agents(folder: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 /// A process whose memory can be seen.
-trait Process {
+pub trait Process {
+    /// Its number.
     fn id(&self) -> u32;
 }
 
@@ -138,16 +140,11 @@ async fn memory_per_socket<F: Future<Output = anyhow::Result<Sockets>>>(
     count: usize,
     open: impl FnOnce() -> F,
 ) -> anyhow::Result<f64> {
-    let memory = || -> anyhow::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the process has no VmRSS")?;
-        Ok(line.trim().trim_end_matches("kB").trim().parse::<f64>()? * 1024.0)
-    };
     tokio::time::sleep(SETTLED).await;
-    let before = memory()?;
+    let before = memory_of(process.id())?;
     let _sockets = open().await?;
     tokio::time::sleep(SETTLED).await;
-    Ok((memory()? - before) / count as f64)
+    Ok((memory_of(process.id())? - before) * 1024.0 / count as f64)
 }
 
 /// How long an event took.
@@ -175,6 +172,26 @@ impl FanOut {
     }
 }
 
+/// A websocket; it says `subscribe`, if there is such a thing, and waits for the confirmation.
+pub async fn connect(address: SocketAddr, path: &str, subscribe: Option<&str>) -> anyhow::Result<WebSocketStream<TcpStream>> {
+    let mut request = format!("ws://{address}{path}").into_client_request()?;
+    request.headers_mut().insert("sec-websocket-protocol", "actioncable-v1-json".parse()?);
+    let stream = TcpStream::connect(address).await?;
+    let config = WebSocketConfig::default().read_buffer_size(4096);
+    let (mut socket, _) = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await?;
+    let Some(subscribe) = subscribe else { return Ok(socket) };
+    socket.send(Message::text(subscribe)).await?;
+    loop {
+        let frame = tokio::time::timeout(PATIENCE, socket.next()).await.context("a subscription is not confirmed")?;
+        let frame = frame.context("a websocket ended")??;
+        let text = frame.to_text().unwrap_or_default();
+        ensure!(!text.contains("reject_subscription"), "a subscription was refused");
+        if text.contains("confirm_subscription") {
+            return Ok(socket);
+        }
+    }
+}
+
 /// Open sockets, read on the thread of the bench.
 struct Sockets {
     frames: mpsc::UnboundedReceiver<(Instant, usize)>,
@@ -189,23 +206,7 @@ impl Sockets {
         let mut subscribes = subscribes.iter().cycle();
         let mut readers = Vec::new();
         for _ in 0..count {
-            let mut request = format!("ws://{address}{path}").into_client_request()?;
-            request.headers_mut().insert("sec-websocket-protocol", "actioncable-v1-json".parse()?);
-            let stream = TcpStream::connect(address).await?;
-            let config = WebSocketConfig::default().read_buffer_size(4096);
-            let (mut socket, _) = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await?;
-            if let Some(subscribe) = subscribes.next() {
-                socket.send(Message::text(subscribe.clone())).await?;
-                loop {
-                    let frame = tokio::time::timeout(PATIENCE, socket.next()).await.context("a subscription is not confirmed")?;
-                    let frame = frame.context("a websocket ended")??;
-                    let text = frame.to_text().unwrap_or_default();
-                    ensure!(!text.contains("reject_subscription"), "a subscription was refused");
-                    if text.contains("confirm_subscription") {
-                        break;
-                    }
-                }
-            }
+            let mut socket = connect(address, path, subscribes.next().map(String::as_str)).await?;
             let arrived = arrived.clone();
             readers.push(spawn_local(async move {
                 while let Some(Ok(frame)) = socket.next().await {
@@ -257,13 +258,15 @@ impl Drop for Sockets {
 }
 
 /// The bare server in a process of its own; killed when dropped.
-struct BareSockets {
+pub struct BareSockets {
     child: Child,
-    address: SocketAddr,
+    /// Where it listens.
+    pub address: SocketAddr,
 }
 
 impl BareSockets {
-    fn start() -> anyhow::Result<Self> {
+    /// Starts this program once more.
+    pub fn start() -> anyhow::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?).arg(BARE_SOCKETS).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("the bare server has no output")?).read_line(&mut line)?;

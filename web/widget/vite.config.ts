@@ -17,7 +17,7 @@ export default defineConfig({
   build: {
     target: 'es2022',
     manifest: true,
-    cssCodeSplit: false,
+    cssCodeSplit: true,
     assetsInlineLimit: 0,
     // Chunks are few and small: a list of what to load before them would weigh more than it saves.
     modulePreload: false,

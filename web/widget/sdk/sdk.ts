@@ -24,7 +24,7 @@ function run({ websiteToken, baseUrl }: { websiteToken: string; baseUrl?: string
   hasRun = true
   const base = new URL(baseUrl || location.origin, location.href).href.replace(/\/+$/, '')
   whenReady(() => {
-    window.$chatwoot = createWidget({ baseUrl: base, websiteToken }, readSettings(window.chatwootSettings))
+    window.$chatwoot = createWidget({ baseUrl: base, websiteToken }, readSettings(window.chatwootSettings ?? {}))
     window.$konversio = window.$chatwoot
   })
 }

@@ -25,7 +25,7 @@ export interface Settings {
 }
 
 /** The page's settings, with a value for everything that must have one. */
-export function readSettings(given: Partial<Settings> = {}): Settings {
+export function readSettings(given: Partial<Settings>): Settings {
   return {
     ...given,
     hideMessageBubble: given.hideMessageBubble ?? false,

@@ -1,6 +1,7 @@
 /**
  * How bubble and frame look on the host page. A constructed style sheet: it needs nothing of the page's `style-src`, and ids
- * before classes keep the page's own rules out.
+ * before classes keep the page's own rules out. The frame appears without moving: Chromium drops clicks into a frame of another
+ * site that has just moved.
  */
 import { iconOn, safe, textOn } from '../shared/colour'
 
@@ -11,13 +12,13 @@ const RULES = `
 #cw-widget-holder {
   all: initial; position: fixed; z-index: 2147483000; bottom: calc(${EDGE} + ${SIZE} + 16px); width: 400px; height: min(704px, calc(100% - 116px));
   max-width: calc(100% - 40px); border-radius: 18px; overflow: hidden; box-shadow: 0 8px 40px rgb(16 21 28 / .2), 0 0 1px rgb(16 21 28 / .35);
-  transform-origin: bottom; transition: opacity .15s, transform .15s, visibility .15s;
+  transition: opacity .15s, visibility .15s;
 }
 #cw-widget-holder.woot-elements--right { right: ${EDGE} }
 #cw-widget-holder.woot-elements--left { left: ${EDGE} }
 #cw-widget-holder.woot-widget--flat { border-radius: 0; box-shadow: 0 0 0 1px rgb(16 21 28 / .2) }
 #cw-widget-holder.woot-widget--without-bubble { bottom: ${EDGE}; height: min(704px, calc(100% - 40px)) }
-#cw-widget-holder.woot--hide { visibility: hidden; opacity: 0; transform: translateY(12px) scale(.98) }
+#cw-widget-holder.woot--hide { visibility: hidden; opacity: 0 }
 #cw-widget-holder.has-unread-view { height: auto; width: 360px; border-radius: 0; box-shadow: none; overflow: visible }
 #cw-widget-holder iframe { all: initial; visibility: inherit; display: block; width: 100%; height: 100%; border: 0; color-scheme: light }
 

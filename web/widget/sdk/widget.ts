@@ -18,6 +18,8 @@ export function createWidget(address: Address, settings: Settings) {
   const bubble = new Bubble(settings, () => widget.toggle())
   const frame = new Frame(address, settings, readCookie(CONVERSATION), receive)
   const mobile = matchMedia(MOBILE)
+  /** Whether the page in the frame was told of the user. */
+  let isUserTold = false
   if (!readCookie(CONVERSATION)) writeCookie(user, '', 0, settings.baseDomain)
   mobile.addEventListener('change', () => frame.post('toggle-close-button', { isMobile: mobile.matches }))
   watchAddress(() => widget.hasLoaded && tellAddress())
@@ -76,6 +78,7 @@ export function createWidget(address: Address, settings: Settings) {
       widget.user = fields
       const hash = md5(JSON.stringify([widget.identifier, Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1))]))
       if (readCookie(user) === hash) return
+      isUserTold = true
       frame.post('set-user', { identifier: widget.identifier, user: fields })
       writeCookie(user, hash, 365, settings.baseDomain)
     },
@@ -125,7 +128,7 @@ export function createWidget(address: Address, settings: Settings) {
       for (const name of [CONVERSATION, user]) writeCookie(name, '', 0, settings.baseDomain)
       widget.identifier = widget.user = undefined
       widget.resetTriggered = true
-      widget.hasLoaded = false
+      widget.hasLoaded = isUserTold = false
       frame.reload()
     },
   }
@@ -150,8 +153,9 @@ export function createWidget(address: Address, settings: Settings) {
       frame.setTitle(widget.launcherTitle || String(message['label']))
     },
     setAuthCookie({ data }) {
-      const { widgetAuthToken } = data as { widgetAuthToken: string }
+      const { widgetAuthToken, isUnknown } = data as { widgetAuthToken: string; isUnknown?: boolean }
       writeCookie(CONVERSATION, widgetAuthToken, 365, settings.baseDomain)
+      if (isUnknown) setUserAgain()
     },
     updateIframeHeight({ isFixedHeight, extraHeight }) {
       frame.setHeight(isFixedHeight ? Number(extraHeight) : null)
@@ -181,7 +185,10 @@ export function createWidget(address: Address, settings: Settings) {
       if (String(eventIdentifier).startsWith('chatwoot:')) dispatch(String(eventIdentifier), data)
     },
     error({ errorType, data }) {
-      if (errorType === 'SET_USER_ERROR') writeCookie(user, '', 0, settings.baseDomain)
+      if (errorType === 'SET_USER_ERROR') {
+        writeCookie(user, '', 0, settings.baseDomain)
+        widget.identifier = widget.user = undefined
+      }
       dispatch('chatwoot:error', data)
     },
   }
@@ -190,10 +197,17 @@ export function createWidget(address: Address, settings: Settings) {
     if (Object.hasOwn(handlers, message.event)) handlers[message.event]?.(message)
   }
 
-  /** Keeps the page's token; if the server took the visitor for somebody new, the user has to be set again. */
+  /** Keeps the page's token; another one than it was given means that the server did not know the visitor. */
   function keepToken(token: string): void {
-    if (readCookie(CONVERSATION) !== token && !widget.user) writeCookie(user, '', 0, settings.baseDomain)
+    const isNew = readCookie(CONVERSATION) !== token
     writeCookie(CONVERSATION, token, 365, settings.baseDomain)
+    if (isNew && !isUserTold) setUserAgain()
+  }
+
+  /** Somebody new has to be told of the user as well, whom the cookie takes for told. */
+  function setUserAgain(): void {
+    writeCookie(user, '', 0, settings.baseDomain)
+    if (widget.identifier && widget.user) widget.setUser(widget.identifier, widget.user)
   }
 
   function leaveUnreadMode(): void {

@@ -116,6 +116,9 @@ test('hours are those of the inbox, whichever zone the visitor is in', () => {
   expect(isWithinHours(channel, new Date('2026-06-19T13:30:00Z'))).toBe(true)
   expect(isWithinHours(channel, new Date('2026-06-19T21:00:00Z'))).toBe(false)
   expect(nextOpening(channel, new Date('2026-06-19T21:00:00Z'))?.toISOString()).toBe('2026-06-22T13:30:00.000Z')
+  // In between the clocks go forward, and back.
+  expect(nextOpening(channel, new Date('2026-03-06T23:00:00Z'))?.toISOString()).toBe('2026-03-09T13:30:00.000Z')
+  expect(nextOpening(channel, new Date('2026-10-30T22:00:00Z'))?.toISOString()).toBe('2026-11-02T14:30:00.000Z')
   const elsewhere = { ...channel, timezone: 'Nowhere/At_All', utcOffset: '+02:00' }
   expect(isWithinHours(elsewhere, new Date('2026-06-19T07:30:00Z'))).toBe(true)
   expect(isWithinHours({ ...channel, workingHoursEnabled: false }, new Date())).toBe(true)

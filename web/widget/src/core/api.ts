@@ -1,5 +1,5 @@
 /** The endpoints of the widget (contract 6.4); `web/README.md` lists them with what differs from the contract. */
-import { request } from './http'
+import { request, RequestError } from './http'
 import type { Agent, Campaign, Contact, Conversation, Message } from './types'
 
 /** What is said with a message besides its words. */
@@ -17,6 +17,9 @@ class Api {
   websiteToken = ''
   authToken = ''
   locale = ''
+  /** Makes a new visitor, once the server no longer knows the one whom the token names. */
+  onUnknown = async (): Promise<void> => {}
+  #renewal: Promise<void> | null = null
 
   conversations(): Promise<{ payload: Conversation[] }> {
     return this.#ask('GET', 'conversations/all')
@@ -92,8 +95,8 @@ class Api {
     return this.#ask('POST', 'contact/destroy_custom_attributes', {}, { custom_attributes: [key] })
   }
 
-  /** Who the visitor is now; asked after the token changed. */
-  config(): Promise<{ contact: { pubsub_token: string } }> {
+  /** Who the visitor is now; of a token that names nobody the server makes somebody new. */
+  config(): Promise<{ website_channel_config: { auth_token: string }; contact: { pubsub_token: string } }> {
     return this.#ask('POST', 'config', {}, {})
   }
 
@@ -124,12 +127,34 @@ class Api {
       if (value !== undefined && value !== null) all.set(name, String(value))
     }
     const headers = { 'X-Auth-Token': this.authToken, ...(key ? { 'Idempotency-Key': key } : {}) }
-    return request(method, `/api/v1/widget/${path}?${all}`, headers, body)
+    return request<T>(method, `/api/v1/widget/${path}?${all}`, headers, body).catch((error: unknown) =>
+      this.#explain(error, path, headers['X-Auth-Token']),
+    )
+  }
+
+  /** Where the visitor is unknown, a new one is made, once; what was asked was the former one's, so it fails for now. */
+  async #explain(error: unknown, path: string, token: string): Promise<never> {
+    if (error instanceof RequestError && isOfToken(error.status, path)) {
+      if (token === this.authToken && !this.#renewal) {
+        this.#renewal = this.onUnknown()
+        // One that could not be made is asked for again with the next request.
+        this.#renewal.catch(() => (this.#renewal = null))
+      }
+      await this.#renewal
+      if (token !== this.authToken) throw new RequestError(0, '')
+    }
+    throw error
   }
 }
 
 /** The one server; it is told at the start as whom to ask. */
 export const api = new Api()
+
+/** Whether an answer means that the token names nobody: there is always a list, and a user may be refused for a wrong hash. */
+function isOfToken(status: number, path: string): boolean {
+  if (path === 'config' || path === 'contact/set_user') return false
+  return status === 401 || (status === 404 && (path === 'contact' || path === 'conversations/all'))
+}
 
 /** The body as it is, or as a form with bracketed names where files go with it. */
 function withFiles(body: object, files: File[]): object {

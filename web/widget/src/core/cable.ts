@@ -59,7 +59,7 @@ export class Cable {
   #receive(frame: { type?: string; identifier?: string; message?: { event?: string; data?: unknown } }): void {
     if (frame.type === 'welcome') this.#send({ command: 'subscribe' })
     else if (frame.type === 'confirm_subscription') this.#confirmed()
-    else if (frame.type === 'disconnect') this.#lost()
+    else if (frame.type === 'disconnect' || frame.type === 'reject_subscription') this.#lost()
     else if (!frame.type && frame.message?.event) this.#listener.event(frame.message.event, frame.message.data)
   }
 

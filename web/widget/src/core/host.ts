@@ -23,7 +23,8 @@ export function post(event: string, fields: object = {}): void {
 /** Hears what the host says, and nobody else. */
 export function listen(onMessage: (message: Envelope) => void): void {
   addEventListener('message', (event) => {
-    if (event.source !== window.parent && event.source !== null) return
+    // What a phone's app says may come from nowhere.
+    if (event.source !== window.parent && (event.source || !window.ReactNativeWebView)) return
     const message = decode(event.data)
     if (message) onMessage(message)
   })

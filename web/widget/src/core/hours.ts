@@ -20,7 +20,11 @@ export function nextOpening(channel: WebChannel, now: Date): Date | null {
     const day = hoursOf(channel, (weekday + ahead) % 7)
     if (!day || day.closed_all_day) continue
     const minutes = ahead * DAY + opening(day) - minute
-    if (minutes > 0) return new Date(now.getTime() + minutes * 60_000 - (now.getTime() % 60_000))
+    if (minutes <= 0) continue
+    const at = now.getTime() - (now.getTime() % 60_000) + minutes * 60_000
+    // If the clocks change until then, the opening is as much nearer or farther.
+    const change = ((opening(day) - clock(channel, new Date(at)).minute + 1.5 * DAY) % DAY) - DAY / 2
+    return new Date(at + change * 60_000)
   }
   return null
 }

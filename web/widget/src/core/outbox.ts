@@ -8,6 +8,10 @@ import { newId } from './id'
 
 const FIRST_PAUSE = 2_000
 const LONGEST_PAUSE = 30_000
+/** Who has to wait longer is told so instead. */
+const LONGEST_HOLD = 120
+/** A new visitor may be about to be known again: nothing is sent before that. */
+const SETTLES = 1_000
 
 export interface Outgoing {
   echoId: string
@@ -34,6 +38,8 @@ export class Outbox {
   #messages: Outgoing[]
   #isSending = false
   #pause = FIRST_PAUSE
+  /** Before this time the server wants to hear nothing. */
+  #heldUntil = 0
   #retry: ReturnType<typeof setTimeout> | undefined
 
   constructor(owner: string, send: Send, changed: (messages: Outgoing[]) => void) {
@@ -44,11 +50,14 @@ export class Outbox {
     if (this.#messages.length > 0) changed(this.#messages)
   }
 
-  /** Goes on as somebody else: what the former visitor left unsent is not theirs. */
-  changeOwner(owner: string): void {
+  /** Goes on as somebody else: what the former visitor left unsent is not theirs, unless `take` makes it so. */
+  changeOwner(owner: string, take?: (message: Outgoing) => Outgoing): void {
+    const taken = take ? this.#messages.map(take) : []
+    if (take) this.#update([])
     this.#owner = owner
     this.#messages = load(owner)
-    this.#changed(this.#messages)
+    this.#heldUntil = take ? Date.now() + SETTLES : 0
+    this.#update([...this.#messages, ...taken])
     this.flush()
   }
 
@@ -57,11 +66,9 @@ export class Outbox {
     this.flush()
   }
 
-  /** Tries a refused message again. Refused means not carried out, and the key's answer stands: so under a new key. */
-  retry(echoId: string): void {
-    const renewed = (message: Outgoing) =>
-      message.echoId === echoId ? { ...message, echoId: newId(), failure: null } : message
-    this.#update(this.#messages.map(renewed))
+  /** Changes what waits, and sends it. */
+  change(change: (message: Outgoing) => Outgoing): void {
+    this.#update(this.#messages.map(change))
     this.flush()
   }
 
@@ -72,7 +79,9 @@ export class Outbox {
   /** Sends what waits, now: the server may have become reachable. */
   flush(): void {
     clearTimeout(this.#retry)
-    void this.#work()
+    const hold = this.#heldUntil - Date.now()
+    if (hold > 0) this.#retry = setTimeout(() => this.flush(), hold)
+    else void this.#work()
   }
 
   async #work(): Promise<void> {
@@ -109,12 +118,15 @@ export class Outbox {
       return true
     } catch (error) {
       if (!(error instanceof RequestError)) throw error
-      if (!error.isPassing) {
+      // Meanwhile the visitor has become somebody else, and it goes on under another key.
+      if (!this.#messages.some((m) => m.echoId === message.echoId)) return this.#heldUntil < Date.now()
+      const wait = error.retryAfter ?? 0
+      if (!error.isPassing || wait > LONGEST_HOLD) {
         this.#update(this.#messages.map((m) => (m.echoId === message.echoId ? { ...m, failure: error.message } : m)))
         return true
       }
-      const pause = error.retryAfter ? error.retryAfter * 1000 : this.#pause
-      this.#retry = setTimeout(() => this.flush(), pause)
+      this.#heldUntil = Date.now() + wait * 1000
+      this.#retry = setTimeout(() => this.flush(), wait * 1000 || this.#pause)
       this.#pause = Math.min(LONGEST_PAUSE, this.#pause * 2)
       return false
     }
@@ -126,6 +138,12 @@ export class Outbox {
     for (const message of messages) keep(this.#owner, message)
     this.#changed(messages)
   }
+}
+
+/** The message for another try after a refusal: that was not carried out, and its key's answer stands, so under a new key. */
+export function renewed(message: Outgoing, thread = message.thread): Outgoing {
+  const replyTo = thread === message.thread ? message.replyTo : null
+  return { ...message, thread, replyTo, echoId: newId(), failure: null }
 }
 
 /** One entry per message, so that two tabs do not overwrite each other's. */

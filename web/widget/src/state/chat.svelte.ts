@@ -1,10 +1,11 @@
 /** The visitor's conversations, the messages of the one that is open, and what is still to be sent. */
 import { api } from '../core/api'
 import { post } from '../core/host'
+import { RequestError } from '../core/http'
 import { newId } from '../core/id'
 import { isTheirs, merge, refresh } from '../core/messages'
 import { preChatFields } from '../core/pre_chat'
-import { Outbox, type Outgoing } from '../core/outbox'
+import { Outbox, renewed, type Outgoing } from '../core/outbox'
 import { INCOMING, type Contact, type Conversation, type Message, type Sender } from '../core/types'
 import { settings } from './settings.svelte'
 import { view } from './view.svelte'
@@ -30,6 +31,8 @@ class Chat {
   hasOlder = $state.raw(false)
   isLoading = $state.raw(false)
   referer = document.referrer
+  /** What is written and not yet sent, by conversation. */
+  readonly #drafts = new Map<number | string, string>()
   /** Attributes and labels that were set before there was a conversation to set them on. */
   waitingAttributes: Record<string, unknown> = {}
   waitingLabels: string[] = []
@@ -47,19 +50,24 @@ class Chat {
   })
   isEnded = $derived(this.current?.status === 'resolved' && !settings.channel.allowMessagesAfterResolved)
 
-  start(owner: string): void {
+  start(pubsubToken: string): void {
     this.#outbox = new Outbox(
-      owner,
+      owner(pubsubToken),
       (message) => this.#deliver(message),
       (messages) => (this.outgoing = messages),
     )
   }
 
-  /** Everything anew, for a visitor who is now somebody else. */
-  async changeOwner(owner: string): Promise<void> {
+  /** Everything anew, for a visitor who is now somebody else. What is typed goes along into a new conversation, or is left. */
+  async changeOwner(pubsubToken: string, goesAlong: boolean): Promise<void> {
+    const thread = newThread()
     this.conversations = []
-    this.leave()
-    this.#outbox.changeOwner(owner)
+    this.contact = {}
+    if (!goesAlong) {
+      this.#drafts.clear()
+      this.leave()
+    } else if (this.thread !== null) this.#reset(thread)
+    this.#outbox.changeOwner(owner(pubsubToken), goesAlong ? (message) => renewed(message, thread) : undefined)
     await this.refresh()
   }
 
@@ -95,8 +103,16 @@ class Chat {
   openNew(introduction: Introduction = { contact: {}, attributes: {} }): void {
     const unsent = this.outgoing.find(({ thread }) => typeof thread === 'string')
     this.#introduction = introduction
-    this.#reset(unsent?.thread ?? `new-${newId()}`)
+    this.#reset(unsent?.thread ?? newThread())
     view.go('chat')
+  }
+
+  get draft(): string {
+    return this.#drafts.get(this.#draftKey) ?? ''
+  }
+
+  set draft(text: string) {
+    if (this.thread !== null) this.#drafts.set(this.#draftKey, text)
   }
 
   leave(): void {
@@ -135,8 +151,14 @@ class Chat {
     this.replyTo = null
   }
 
+  /** Tries a refused message again; where its conversation is no more, all that waits for it begins another. */
   retry(echoId: string): void {
-    this.#outbox.retry(echoId)
+    const { thread } = this
+    if (typeof thread === 'number' && !this.current) {
+      const next = newThread()
+      this.#reset(next)
+      this.#outbox.change((message) => (message.thread === thread ? renewed(message, next) : message))
+    } else this.#outbox.change((message) => (message.echoId === echoId ? renewed(message) : message))
   }
 
   discard(echoId: string): void {
@@ -213,6 +235,11 @@ class Chat {
     if (who) this.#typingEnds = setTimeout(() => (this.typing = null), TYPING_LASTS)
   }
 
+  /** All that is yet to begin is one. */
+  get #draftKey(): number | string {
+    return typeof this.thread === 'number' ? this.thread : 'new'
+  }
+
   async #loadNewest(thread: number): Promise<void> {
     this.isLoading = this.messages.length === 0
     try {
@@ -236,7 +263,11 @@ class Chat {
     }
     const { thread, files } = message
     if (typeof thread === 'number') {
-      const sent = await api.createMessage(thread, words, files)
+      const sent = await api.createMessage(thread, words, files).catch((error: unknown) => {
+        // The conversation is gone, or the visitor is: the list says which.
+        if (error instanceof RequestError && error.status === 404) void this.refresh().catch(() => {})
+        throw error
+      })
       this.#sent(thread, { ...sent, echo_id: message.echoId })
       return thread
     }
@@ -286,6 +317,16 @@ class Chat {
 }
 
 export const chat = new Chat()
+
+/** A name of our own for a conversation that is yet to begin. */
+function newThread(): string {
+  return `new-${newId()}`
+}
+
+/** A name for the visitor, to keep unsent messages by: enough of the token to tell two apart, too little to use it. */
+function owner(pubsubToken: string): string {
+  return pubsubToken.slice(0, 8)
+}
 
 function latestFirst(a: Conversation, b: Conversation): number {
   return b.last_activity_at - a.last_activity_at

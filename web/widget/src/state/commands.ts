@@ -6,10 +6,11 @@ import { RequestError } from '../core/http'
 import type { Envelope } from '../../shared/protocol'
 import { chat } from './chat.svelte'
 import { notices } from './notices.svelte'
-import { becomeSomebodyElse, setLocale } from './session'
+import { setLocale } from './session'
 import { settings } from './settings.svelte'
 import { team } from './team.svelte'
 import { view } from './view.svelte'
+import { become } from './visitor'
 
 type Attributes = Record<string, unknown>
 
@@ -42,8 +43,9 @@ const commands: Record<string, (message: Envelope) => unknown> = {
   },
   'set-locale': ({ locale }) => setLocale(String(locale)),
   async 'set-user'({ identifier, user }) {
-    const contact = await api.setUser({ identifier, ...(user as object) })
-    if (contact.widget_auth_token) await becomeSomebodyElse(contact.widget_auth_token)
+    const contact = await api.setUser({ ...(user as object), identifier }).catch(checkToken)
+    if (!contact) return
+    if (contact.widget_auth_token) await become(contact.widget_auth_token)
     else await chat.refresh()
   },
   'set-custom-attributes': ({ customAttributes }) => api.updateContact({ custom_attributes: customAttributes }),
@@ -85,6 +87,16 @@ export async function acceptCampaign(): Promise<void> {
   await chat.refresh()
   const [newest] = chat.conversations
   if (newest) await chat.open(newest.id)
+}
+
+/** A user may be refused because the visitor is unknown; then a new one is made, and the host tells the user again. */
+async function checkToken(error: unknown): Promise<null> {
+  if (error instanceof RequestError && error.status === 401) {
+    const token = api.authToken
+    await api.contact().catch(() => {})
+    if (api.authToken !== token) return null
+  }
+  throw error
 }
 
 function occasion() {

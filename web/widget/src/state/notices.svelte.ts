@@ -38,7 +38,11 @@ class Notices {
 
   dismiss(): void {
     this.#isDismissed = true
-    if (this.campaign) post('setCampaignReadOn')
+    if (this.campaign) {
+      post('setCampaignReadOn')
+      // As the loader keeps it, for the pages to which the visitor goes without loading.
+      settings.host = { ...settings.host, campaignsSnoozedTill: String(Date.now() + 3_600_000) }
+    }
     this.campaign = null
   }
 

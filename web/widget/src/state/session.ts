@@ -25,7 +25,8 @@ export async function start(boot: Boot, channel: WebChannel): Promise<void> {
   settings.channel = channel
   api.websiteToken = channel.websiteToken
   api.authToken = boot.authToken ?? ''
-  chat.start(owner(boot.pubsubToken))
+  api.onUnknown = async () => (await import('./visitor')).beginAnew()
+  chat.start(boot.pubsubToken ?? '')
   await setLocale(asked || channel.locale)
   listen((message) => void hear(message).catch(() => {}))
   post('loaded', { config: { authToken: api.authToken, channelConfig: channel } })
@@ -107,14 +108,10 @@ async function hear(message: Envelope): Promise<void> {
   }
 }
 
-/** The server knows the visitor as somebody else, who has other conversations. */
-export async function becomeSomebodyElse(token: string): Promise<void> {
-  api.authToken = token
-  post('setAuthCookie', { data: { widgetAuthToken: token } })
-  const { contact } = await api.config()
-  cable.subscribeAs(contact.pubsub_token)
+/** Hears from now on what another visitor hears. */
+export function listenAs(pubsubToken: string): void {
+  cable.subscribeAs(pubsubToken)
   notices.set([])
-  await chat.changeOwner(owner(contact.pubsub_token))
 }
 
 /** The language is also the one in which the server answers. */
@@ -122,9 +119,4 @@ export async function setLocale(locale: string | null | undefined): Promise<void
   if (!locale) return
   api.locale = locale
   await texts.load(locale).catch(() => {})
-}
-
-/** A name for the visitor, to keep unsent messages by: enough of the token to tell two apart, too little to use it. */
-function owner(pubsubToken = ''): string {
-  return pubsubToken.slice(0, 8)
 }

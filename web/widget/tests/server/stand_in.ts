@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { CableServer } from './cable'
 import { Data, from, type StoredConversation, type StoredMessage, type Visitor } from './data'
 import { send, sendFile, sendPage, sendPicture } from './pages'
-import { survey, WidgetApi } from './widget_api'
+import { survey, WidgetApi, type Answer } from './widget_api'
 
 const FOREVER = 'public, max-age=31536000, immutable'
 
@@ -117,7 +117,8 @@ function header(request: IncomingMessage, name: string): string | null {
   return typeof value === 'string' ? value : null
 }
 
-function reply(response: ServerResponse, { status, body }: { status: number; body?: unknown }): void {
+function reply(response: ServerResponse, { status, body, retryAfter }: Answer): void {
+  if (retryAfter !== undefined) response.setHeader('Retry-After', retryAfter)
   if (body === undefined) return void response.writeHead(status).end()
   send(response, status, 'application/json', JSON.stringify(body))
 }

@@ -15,6 +15,7 @@ type Body = Record<string, any> // eslint-disable-line @typescript-eslint/no-exp
 
 export interface Answer {
   status: number
+  retryAfter?: number
   body?: unknown
 }
 
@@ -48,7 +49,7 @@ export class WidgetApi {
   #carryOut({ method, path, query, token, body }: Call): Answer {
     const data = this.#data
     if (query.get('website_token') !== data.channel['websiteToken']) return missing('web widget does not exist')
-    const visitor = data.visitor(token)
+    const visitor = data.visitor(token) ?? (path === 'config' ? data.newVisitor() : undefined)
     if (!visitor) return { status: 401, body: { error: 'Invalid token' } }
     const conversation = find(visitor, query.get('conversation_id'))
     const route = `${method} ${path}`
@@ -60,7 +61,7 @@ export class WidgetApi {
     switch (route) {
       case 'POST config':
         return ok({
-          website_channel_config: {},
+          website_channel_config: { auth_token: visitor.token },
           contact: { ...visitor.contact, pubsub_token: visitor.pubsubToken },
           global_config: {},
         })
@@ -183,8 +184,10 @@ export class WidgetApi {
 export function survey(data: Data, method: string, uuid: string, body: Body): Answer {
   const found = data.surveys.get(uuid)
   if (!found) return missing()
+  const closed = { status: 422, body: { error: 'You cannot update the CSAT survey after 14 days' } }
+  if (found['isOver']) return closed
   if (method === 'PUT') {
-    if (found['isClosed']) return { status: 422, body: { error: 'You cannot update the CSAT survey after 14 days' } }
+    if (found['isClosed']) return closed
     found['csat_survey_response'] = body['message'].submitted_values.csat_survey_response
   }
   return ok(found)
