@@ -300,7 +300,7 @@ async fn a_conversation_that_nobody_can_begin_leaves_nothing() {
         (json!({"message": {"content": "x"}, "contact": {"name": "Mia", "phone_number": "0151"}}), "phone_number"),
         (json!({"message": {"content": "x".repeat(150_001)}, "contact": {"name": "Mia"}}), "content"),
     ] {
-        assert_blames_inner(&visitor.post("conversations", body).await, 422, field);
+        assert_blames_inner(&visitor.post("conversations", body).await, field);
     }
     assert_refused(&visitor.post("conversations", json!({"message": {"content": "  "}, "contact": {"name": "Mia"}})).await, 422);
     assert_refused(&visitor.post("messages", json!({"message": {"content": ""}})).await, 422);
