@@ -1,7 +1,7 @@
 //! What the daemon writes to people who are to sign in: an invitation, a way to a new password, a question whether an address is
 //! theirs. Each is a mail that waits for the relay, in the transaction that gives the token it carries.
 use crate::one_time_tokens;
-use actors::mailer::Mail;
+use actors::mailer::{Headers, Mail};
 use actors::secret::hash;
 use actors::system::Handles;
 use chrono::Duration;
@@ -92,6 +92,7 @@ pub async fn write(
         recipient: user.email.clone(),
         subject: letter.subject(),
         body: letter.text(&user.name, &link, &token),
+        headers: Headers::default(),
     };
     handles.mailer.queue(db, mail).await
 }

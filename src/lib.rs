@@ -16,3 +16,4 @@ pub mod settings;
 pub mod sweep;
 pub mod telemetry;
 pub mod tokens;
+pub mod visitor_tokens;

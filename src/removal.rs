@@ -137,6 +137,7 @@ const OF_ACCOUNT: &[&str] = &[
     "DELETE FROM notifications WHERE account_id = {id}",
     "DELETE FROM notification_settings WHERE account_id = {id}",
     "DELETE FROM conversation_labels WHERE account_id = {id}",
+    "DELETE FROM follow_ups WHERE conversation_id IN (SELECT id FROM conversations WHERE account_id = {id})",
     "DELETE FROM conversations WHERE account_id = {id}",
     "DELETE FROM contact_inboxes WHERE inbox_id IN (SELECT id FROM inboxes WHERE account_id = {id})",
     "DELETE FROM contact_labels WHERE account_id = {id}",

@@ -13,6 +13,7 @@ pub mod api;
 pub mod email;
 pub mod request;
 pub mod telegram;
+pub mod web_widget;
 pub mod whatsapp;
 
 #[cfg(test)]
@@ -212,11 +213,13 @@ pub enum ChannelSettings {
     Telegram(telegram::Settings),
     /// WhatsApp, by Meta's Cloud API.
     Whatsapp(whatsapp::Settings),
+    /// The chat on a website.
+    WebWidget(web_widget::Settings),
 }
 
 impl ChannelSettings {
     /// The tags of all variants.
-    pub const KINDS: &[&str] = &["api", "email", "telegram", "whatsapp"];
+    pub const KINDS: &[&str] = &["api", "email", "telegram", "whatsapp", "web_widget"];
 
     /// Settings of the channel type `kind` in which nothing is filled in yet; none if there is no such type.
     pub fn blank(kind: &str) -> Option<Self> {
@@ -234,6 +237,7 @@ impl ChannelSettings {
             ChannelSettings::Email(settings) => settings.validate()?,
             ChannelSettings::Telegram(settings) => settings.validate()?,
             ChannelSettings::Whatsapp(settings) => settings.validate()?,
+            ChannelSettings::WebWidget(settings) => settings.validate()?,
         }
         Ok(settings)
     }
@@ -245,6 +249,7 @@ impl ChannelSettings {
             ChannelSettings::Email(_) => "email",
             ChannelSettings::Telegram(_) => "telegram",
             ChannelSettings::Whatsapp(_) => "whatsapp",
+            ChannelSettings::WebWidget(_) => "web_widget",
         }
     }
 
@@ -255,6 +260,7 @@ impl ChannelSettings {
             ChannelSettings::Email(_) => "Channel::Email",
             ChannelSettings::Telegram(_) => "Channel::Telegram",
             ChannelSettings::Whatsapp(_) => "Channel::Whatsapp",
+            ChannelSettings::WebWidget(_) => "Channel::WebWidget",
         }
     }
 
@@ -265,6 +271,7 @@ impl ChannelSettings {
             ChannelSettings::Email(_) => "The mail server",
             ChannelSettings::Telegram(_) => "Telegram",
             ChannelSettings::Whatsapp(_) => "Meta",
+            ChannelSettings::WebWidget(_) => "The visitor's browser",
         }
     }
 
@@ -275,13 +282,14 @@ impl ChannelSettings {
             ChannelSettings::Email(_) => email::SECRET_FIELDS,
             ChannelSettings::Telegram(_) => telegram::SECRET_FIELDS,
             ChannelSettings::Whatsapp(_) => whatsapp::SECRET_FIELDS,
+            ChannelSettings::WebWidget(_) => web_widget::SECRET_FIELDS,
         }
     }
 
     /// What no two inboxes of the installation may share; none where they may share everything.
     pub fn unique_key(&self) -> Option<String> {
         match self {
-            ChannelSettings::Api(_) | ChannelSettings::Email(_) => None,
+            ChannelSettings::Api(_) | ChannelSettings::Email(_) | ChannelSettings::WebWidget(_) => None,
             ChannelSettings::Telegram(settings) => Some(settings.unique_key()),
             ChannelSettings::Whatsapp(settings) => Some(format!("whatsapp:{}", settings.unique_key())),
         }
@@ -290,7 +298,7 @@ impl ChannelSettings {
     /// The field that [`Self::unique_key`] comes from.
     pub fn unique_field(&self) -> Option<&'static str> {
         match self {
-            ChannelSettings::Api(_) | ChannelSettings::Email(_) => None,
+            ChannelSettings::Api(_) | ChannelSettings::Email(_) | ChannelSettings::WebWidget(_) => None,
             ChannelSettings::Telegram(_) => Some("bot_token"),
             ChannelSettings::Whatsapp(_) => Some("provider_config.phone_number_id"),
         }
@@ -299,7 +307,7 @@ impl ChannelSettings {
     /// The address of the inbox in `/webhooks/{kind}/{address}`; none where no provider pushes.
     pub fn webhook_address(&self) -> Option<&str> {
         match self {
-            ChannelSettings::Api(_) | ChannelSettings::Email(_) => None,
+            ChannelSettings::Api(_) | ChannelSettings::Email(_) | ChannelSettings::WebWidget(_) => None,
             ChannelSettings::Telegram(settings) => Some(settings.bot_token.expose()),
             ChannelSettings::Whatsapp(settings) => Some(settings.webhook_address()),
         }
@@ -308,15 +316,15 @@ impl ChannelSettings {
     /// Whether a webhook request of this kind is for this inbox, by what stands in it and not by where it came in; see [`addressees`].
     pub fn is_addressed(&self, addressees: &[String]) -> bool {
         match self {
-            ChannelSettings::Api(_) | ChannelSettings::Email(_) | ChannelSettings::Telegram(_) => false,
             ChannelSettings::Whatsapp(settings) => settings.is_addressed(addressees),
+            _ => false,
         }
     }
 
     /// Under which address a contact who has not written yet is written to; none where that cannot be known.
     pub fn contact_address(&self, email: Option<&str>, phone_number: Option<&str>) -> Option<String> {
         match self {
-            ChannelSettings::Api(_) => Some(uuid::Uuid::new_v4().to_string()),
+            ChannelSettings::Api(_) | ChannelSettings::WebWidget(_) => Some(uuid::Uuid::new_v4().to_string()),
             ChannelSettings::Email(_) => email.map(str::to_owned),
             ChannelSettings::Telegram(_) => None,
             // WhatsApp writes numbers without their plus.
@@ -328,7 +336,7 @@ impl ChannelSettings {
     pub fn events_url(&self) -> Option<&str> {
         match self {
             ChannelSettings::Api(settings) => settings.webhook_url.as_deref().filter(|url| !url.is_empty()),
-            ChannelSettings::Email(_) | ChannelSettings::Telegram(_) | ChannelSettings::Whatsapp(_) => None,
+            _ => None,
         }
     }
 
@@ -336,7 +344,7 @@ impl ChannelSettings {
     pub fn learn(&mut self, told: &Map<String, Value>, given: &Map<String, Value>) {
         let text = |fields: &Map<String, Value>, name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         match self {
-            ChannelSettings::Api(_) | ChannelSettings::Email(_) => {}
+            ChannelSettings::Api(_) | ChannelSettings::Email(_) | ChannelSettings::WebWidget(_) => {}
             ChannelSettings::Telegram(settings) => settings.bot_name = text(told, "bot_name"),
             ChannelSettings::Whatsapp(settings) => {
                 let number = text(told, "phone_number");
@@ -347,6 +355,14 @@ impl ChannelSettings {
         }
     }
 
+    /// Whether a session that began with other settings goes on with these: what is only shown to people touches none.
+    pub fn keeps_session(&self, before: &Self) -> bool {
+        match (before, self) {
+            (ChannelSettings::WebWidget(_), ChannelSettings::WebWidget(_)) => true,
+            (before, now) => before == now,
+        }
+    }
+
     /// What the channel can do. Does no I/O.
     pub fn capabilities(&self) -> Capabilities {
         match self {
@@ -354,6 +370,7 @@ impl ChannelSettings {
             ChannelSettings::Email(_) => email::capabilities(),
             ChannelSettings::Telegram(_) => telegram::capabilities(),
             ChannelSettings::Whatsapp(_) => whatsapp::capabilities(),
+            ChannelSettings::WebWidget(_) => web_widget::capabilities(),
         }
     }
 
@@ -364,6 +381,7 @@ impl ChannelSettings {
             ChannelSettings::Email(settings) => Arc::new(email::EmailChannel::new(settings.clone(), tools.clone())),
             ChannelSettings::Telegram(settings) => Arc::new(telegram::TelegramChannel::new(settings.clone(), tools)),
             ChannelSettings::Whatsapp(settings) => Arc::new(whatsapp::WhatsappChannel::new(settings.clone(), tools)),
+            ChannelSettings::WebWidget(_) => Arc::new(web_widget::WebWidgetChannel),
         }
     }
 }

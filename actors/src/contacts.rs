@@ -6,9 +6,11 @@
 mod departure;
 mod identities;
 mod turns;
+mod visitors;
 
 pub use departure::Author;
 pub use turns::Turns;
+pub use visitors::Identified;
 
 use crate::addresses::Addresses;
 use crate::catalog::Inbox;
@@ -409,6 +411,7 @@ fn record(
         contact_labels: None,
         posts: Vec::new(),
         mails: Vec::new(),
+        followed_up: false,
         outgoing: Vec::new(),
         fetched: Vec::new(),
         last_message: None,

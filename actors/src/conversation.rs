@@ -6,6 +6,7 @@
 mod act;
 mod command;
 mod deliver;
+mod follow_up;
 mod load;
 mod outcome;
 pub mod rules;
@@ -21,16 +22,17 @@ use crate::catalog::{Catalog, Inbox};
 use crate::db::Db;
 use crate::event::{AccountCard, Event, Fact, MessageView};
 use crate::hub::Hub;
-use crate::message::{Delivery, Key, Sender};
+use crate::message::{Delivery, Key, Profile, Sender};
+use crate::people;
 use crate::persistence::{Announce, PersistenceActor};
 use crate::store::{Announcement, ChangedMessage, Made, NewMessage, Record, Recorded, Row, StoreError};
 use crate::wake::Wakes;
 use crate::webhooks::destinations;
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
-use entity::conversation;
 use entity::conversation::Status;
 use entity::message::{MessageStatus, MessageType};
+use entity::{contact, conversation};
 use load::{Known, Person, State};
 use rules::{By, Change};
 use serde_json::Value;
@@ -54,6 +56,8 @@ pub struct Surroundings {
     pub hub: Hub,
     /// Whom to wake after a commit.
     pub wakes: Wakes,
+    /// The daemon's address, for links to it.
+    pub public_url: Arc<str>,
 }
 
 /// The conversations of one contact in one inbox.
@@ -170,6 +174,7 @@ impl Work {
             }
             Command::Act(act) => self.act(inbox, *act).await,
             Command::Settle { conversation_id, message_id, outcome } => self.settle(inbox, conversation_id, message_id, outcome).await,
+            Command::FollowUp { conversation_id } => self.follow_up(inbox, conversation_id).await,
             Command::Typing { conversation_id, who, is_typing, is_private } => {
                 self.typing(inbox, conversation_id, who, is_typing, is_private).await
             }
@@ -228,9 +233,17 @@ impl Work {
         let leaves_by_events = inbox.settings.capabilities().delivery == Delivery::Events;
         record.performer = outcome.performer().cloned();
         let is_retry = matches!(outcome, Outcome::Retry(_));
+        let email = match &outcome {
+            Outcome::Submitted(_, email) if before.message.content_type == rules::EMAIL_FORM => email.clone(),
+            _ => None,
+        };
+        let is_answer = matches!(outcome, Outcome::Submitted(..));
         let capabilities = inbox.settings.capabilities();
         let outcome::Settled { mut after, outgoing, file, fetched } =
             outcome::settled(&before.message, outcome, known.row.contact_id, &capabilities, now)?;
+        if is_answer {
+            rules::note_rated(&mut after, known.row.assignee_id, now);
+        }
         if is_retry && leaves_by_events {
             after.status = MessageStatus::Sent;
             record.retold.push(MessageView { message: after.clone(), ..before.clone() });
@@ -245,7 +258,29 @@ impl Work {
         if after != before.message || file.is_some() {
             record.changed_messages.push(ChangedMessage { before, after, files: file.into_iter().collect() });
         }
-        self.commit(record, None).await
+        let Some(email) = email else { return self.commit(record, None).await };
+        let contact = self.reachable(record.contact.clone(), email, now).await?;
+        match self.commit(Record { contact, ..record.clone() }, None).await {
+            // Another contact has come by the address meanwhile.
+            Err(ConversationError::Store(StoreError::Taken(_))) => self.commit(record, None).await,
+            answer => answer,
+        }
+    }
+
+    /// The contact with the address that it gives, if it has none and the address is nobody else's.
+    async fn reachable(
+        &self,
+        contact: Row<contact::Model>,
+        email: String,
+        now: DateTime<Utc>,
+    ) -> Result<Row<contact::Model>, ConversationError> {
+        let Row::Kept(before) = contact else { return Ok(contact) };
+        let given = Profile { email: Some(email), ..Profile::default() };
+        if before.email.is_some() || people::find_contact(&self.surroundings.db, before.account_id, &given).await?.is_some() {
+            return Ok(Row::Kept(before));
+        }
+        let after = contact::Model { email: given.email, updated_at: now, ..before.as_ref().clone() };
+        Ok(Row::Changed { before, after })
     }
 
     async fn typing(
@@ -317,6 +352,7 @@ impl Work {
             contact_labels: None,
             posts: Vec::new(),
             mails: Vec::new(),
+            followed_up: false,
             outgoing: Vec::new(),
             fetched: Vec::new(),
             last_message: known.and_then(|known| known.last_message.clone()),

@@ -88,6 +88,9 @@ pub enum Fact {
     /// Somebody stopped typing; logged only where a webhook hears of it.
     #[serde(rename = "conversation.typing_off")]
     TypingOff(ConversationView, Sender, bool),
+    /// A visitor opened the chat of a website; for webhooks only.
+    #[serde(rename = "webwidget.triggered")]
+    WidgetTriggered(Box<VisitView>),
     /// A contact was stored.
     #[serde(rename = "contact.created")]
     ContactCreated(Arc<contact::Model>),
@@ -106,6 +109,22 @@ pub enum Fact {
     /// What is told of an inbox changed; for webhooks only.
     #[serde(rename = "inbox.updated")]
     InboxUpdated(InboxView, Changes),
+}
+
+/// A visitor who opened the chat of a website.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VisitView {
+    /// The inbox.
+    pub inbox: InboxCard,
+    /// The visitor.
+    pub contact: Arc<contact::Model>,
+    /// The visitor's identity in the inbox.
+    pub contact_inbox: Arc<contact_inbox::Model>,
+    /// The visitor's latest conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<ConversationView>,
+    /// What the page tells of it: referer, time, custom attributes.
+    pub event_info: Map<String, Value>,
 }
 
 /// Where a macro posts a conversation.
@@ -298,6 +317,7 @@ impl Fact {
             Fact::NotificationDeleted { .. } => "notification.deleted",
             Fact::TypingOn(..) => "conversation.typing_on",
             Fact::TypingOff(..) => "conversation.typing_off",
+            Fact::WidgetTriggered(..) => "webwidget.triggered",
             Fact::ContactCreated(..) => "contact.created",
             Fact::ContactUpdated(..) => "contact.updated",
             Fact::ContactDeleted(..) => "contact.deleted",
@@ -316,6 +336,7 @@ impl Fact {
     pub fn inbox_id(&self) -> Option<i64> {
         match self {
             Fact::InboxCreated(view) | Fact::InboxUpdated(view, _) => Some(view.inbox.id),
+            Fact::WidgetTriggered(visit) => Some(visit.inbox.id),
             _ => self.conversation().map(|view| view.inbox.id),
         }
     }
@@ -338,6 +359,7 @@ impl Fact {
             | Fact::ConversationMentioned(view, _)
             | Fact::TypingOff(view, ..) => Some(view),
             Fact::NotificationCreated(told, _) | Fact::NotificationUpdated(told, _) => Some(&told.conversation),
+            Fact::WidgetTriggered(visit) => visit.conversation.as_ref(),
             Fact::NotificationDeleted { .. }
             | Fact::ContactCreated(_)
             | Fact::ContactUpdated(..)
@@ -365,6 +387,7 @@ impl Fact {
             | Fact::ConversationMentioned(view, _)
             | Fact::TypingOff(view, ..) => Some(view),
             Fact::NotificationCreated(told, _) | Fact::NotificationUpdated(told, _) => Some(&mut told.conversation),
+            Fact::WidgetTriggered(visit) => visit.conversation.as_mut(),
             Fact::NotificationDeleted { .. }
             | Fact::ContactCreated(_)
             | Fact::ContactUpdated(..)
@@ -392,14 +415,20 @@ impl Fact {
             Fact::NotificationDeleted { user_id, .. } | Fact::ConversationMentioned(_, user_id) => {
                 return Audience::User { user_id: *user_id };
             }
-            Fact::InboxCreated(_) | Fact::InboxUpdated(..) | Fact::MacroExecuted(..) => return Audience::Nobody,
+            Fact::InboxCreated(_) | Fact::InboxUpdated(..) | Fact::MacroExecuted(..) | Fact::WidgetTriggered(_) => {
+                return Audience::Nobody;
+            }
             _ => {}
         }
         let Some(view) = self.conversation() else { return Audience::Account };
         let inbox_id = view.inbox.id;
         let contact_hears = match self {
             Fact::MessageCreated(message, _) | Fact::MessageUpdated(message, ..) => message.is_public(),
-            Fact::ConversationCreated(_) | Fact::ConversationStatusChanged(..) | Fact::ConversationUpdated(..) => true,
+            // Read marks are for the contact as well: its page shows what was read (`agent_last_seen_at`).
+            Fact::ConversationCreated(_)
+            | Fact::ConversationStatusChanged(..)
+            | Fact::ConversationUpdated(..)
+            | Fact::ConversationRead(_) => true,
             Fact::TypingOn(_, _, is_private) | Fact::TypingOff(_, _, is_private) => !is_private,
             _ => false,
         };

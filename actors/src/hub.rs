@@ -165,7 +165,7 @@ impl Hub {
         for (id, logged) in rows {
             match Event::parse(&logged) {
                 Ok(event) if !event.fact.is_momentary() && listeners(&catalog, &event).contains(&listener) => {
-                    frames.push((id, self.render(&event)));
+                    frames.push((id, self.render(&event, listener)));
                 }
                 Ok(_) => {}
                 Err(error) => {
@@ -202,7 +202,7 @@ impl Hub {
 
     /// Hands an event to everybody who may hear it. Called in the order of the commits; never waits.
     pub fn publish(&self, event: &Event) {
-        let is_heard = self.send(event.id, listeners(&self.catalog.now(), event), || self.render(event));
+        let is_heard = self.send(event.id, listeners(&self.catalog.now(), event), |listener| self.render(event, listener));
         if let Some(view) = event.fact.conversation().filter(|_| is_heard && event.fact.changes_unread()) {
             self.unread.lock().unwrap_or_else(PoisonError::into_inner).insert((event.account.id, view.inbox.id));
         }
@@ -217,14 +217,14 @@ impl Hub {
     /// Tells the users of an account which of its lists they must read again (contract, section 7).
     pub fn publish_cache_keys(&self, account_id: i64, cache_keys: &Value) {
         let data = json!({ "account_id": account_id, "cache_keys": cache_keys });
-        self.send(0, users(&self.catalog.now(), account_id), || frame("account.cache_invalidated", data.clone()));
+        self.send(0, users(&self.catalog.now(), account_id), |_| frame("account.cache_invalidated", data.clone()));
     }
 
     fn tell_presence(&self) {
         let accounts = std::mem::take(&mut *self.presence.lock().unwrap_or_else(PoisonError::into_inner));
         for account_id in accounts {
             let listeners = users(&self.catalog.now(), account_id);
-            self.send(0, listeners, || self.presence_frame(account_id, true));
+            self.send(0, listeners, |_| self.presence_frame(account_id, true));
         }
     }
 
@@ -237,7 +237,7 @@ impl Hub {
             told.entry(account_id).or_default().extend(viewers(&catalog, account_id, inbox_id));
         }
         for (account_id, listeners) in told {
-            self.send(0, listeners.into_iter().collect(), || {
+            self.send(0, listeners.into_iter().collect(), |_| {
                 frame("conversation.unread_count_changed", json!({ "account_id": account_id }))
             });
         }
@@ -263,22 +263,23 @@ impl Hub {
         self.lock().subscriptions.contains_key(&listener)
     }
 
-    /// Whether anybody listened.
-    fn send(&self, event_id: i64, listeners: Vec<Listener>, render: impl Fn() -> Bytes) -> bool {
-        let mut rendered: Option<Bytes> = None;
+    /// Whether anybody listened. What is rendered for one user is told to all, and so with contacts.
+    fn send(&self, event_id: i64, listeners: Vec<Listener>, render: impl Fn(Listener) -> Bytes) -> bool {
+        let (mut for_users, mut for_contacts) = (None, None);
         let mut index = self.lock();
         index.newest = index.newest.max(event_id);
         for listener in listeners {
             let Some(found) = index.subscriptions.get_mut(&listener) else { continue };
             found.retain(|subscription| {
-                let message = rendered.get_or_insert_with(&render).clone();
+                let rendered = if matches!(listener, Listener::User { .. }) { &mut for_users } else { &mut for_contacts };
+                let message: Bytes = rendered.get_or_insert_with(|| render(listener)).clone();
                 subscription.mailbox.push(Frame { subscription: subscription.id, event_id, message })
             });
             if found.is_empty() {
                 index.subscriptions.remove(&listener);
             }
         }
-        rendered.is_some()
+        for_users.is_some() || for_contacts.is_some()
     }
 
     fn revise(&self) {
@@ -296,8 +297,12 @@ impl Hub {
         });
     }
 
-    fn render(&self, event: &Event) -> Bytes {
-        frame(event.fact.name(), self.wire.push_data(event))
+    fn render(&self, event: &Event, listener: Listener) -> Bytes {
+        let data = match listener {
+            Listener::User { .. } => self.wire.push_data(event),
+            Listener::Contact { .. } => self.wire.push_data_for_contact(event),
+        };
+        frame(event.fact.name(), data)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Index> {

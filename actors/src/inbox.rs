@@ -422,7 +422,7 @@ impl Handler<Apply> for InboxActor {
 
     fn handle(&mut self, Apply(inbox): Apply, ctx: &mut Self::Context) {
         let before = std::mem::replace(&mut self.inbox, inbox);
-        if before.settings != self.inbox.settings {
+        if !self.inbox.settings.keeps_session(&before.settings) {
             self.restart(ctx);
         }
     }

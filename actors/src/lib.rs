@@ -88,6 +88,7 @@ pub mod backoff;
 pub mod catalog;
 pub mod channel;
 pub mod contacts;
+pub mod continuity;
 pub mod conversation;
 pub mod conversations;
 pub mod db;

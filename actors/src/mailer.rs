@@ -16,6 +16,8 @@ use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -43,6 +45,22 @@ pub struct Mail {
     pub subject: String,
     /// Plain text.
     pub body: String,
+    /// What its header says beside.
+    pub headers: Headers,
+}
+
+/// What the header of a mail says beside recipient and subject; what is missing is the desk's own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Headers {
+    /// The name of whoever writes.
+    pub sender_name: Option<String>,
+    /// Where answers go.
+    pub reply_to: Option<String>,
+    /// Its Message-ID without the part from the `@` on.
+    pub message_id: Option<String>,
+    /// What it belongs to, in the same form.
+    pub in_reply_to: Option<String>,
 }
 
 /// What the writer needs to leave mails in its transactions.
@@ -144,6 +162,7 @@ pub async fn insert(db: &impl ConnectionTrait, vault: &Vault, mails: Vec<Mail>, 
         recipient: ActiveValue::Set(mail.recipient),
         subject: ActiveValue::Set(mail.subject),
         body: ActiveValue::Set(vault.seal(BODY, &mail.body)),
+        headers: ActiveValue::Set(json!(mail.headers)),
         failures: ActiveValue::Set(0),
         due_at: ActiveValue::Set(due_at),
         last_error: ActiveValue::Set(None),
@@ -254,17 +273,26 @@ fn transport(relay: &MailRelay) -> Result<AsyncSmtpTransport<Tokio1Executor>, le
     Ok(transport.build())
 }
 
-/// The Message-ID is the row's, so that a mail handed in twice is shown once.
+/// The Message-ID is always the same, so that a mail handed in twice is shown once.
 fn letter(relay: &MailRelay, domain: &str, row: &mail::Model, body: String) -> Result<Message, String> {
     let sender = relay.from.clone().unwrap_or_else(|| format!("konversio@{domain}"));
-    let sender: Mailbox = sender.parse().map_err(|error| format!("mail.from {sender:?} is no address: {error}"))?;
+    let mut sender: Mailbox = sender.parse().map_err(|error| format!("mail.from {sender:?} is no address: {error}"))?;
+    // A row of an earlier version has none.
+    let headers: Headers = serde_json::from_value(row.headers.clone()).unwrap_or_default();
+    sender.name = headers.sender_name.or(sender.name);
     let recipient: Mailbox = row.recipient.parse().map_err(|error| format!("{:?} is no address: {error}", row.recipient))?;
-    let letter = Message::builder()
+    let id = headers.message_id.unwrap_or_else(|| format!("mail/{}", row.id));
+    let mut letter = Message::builder()
         .from(sender)
         .to(recipient)
         .subject(row.subject.as_str())
-        .message_id(Some(format!("<mail/{}@{domain}>", row.id)))
-        .header(ContentType::TEXT_PLAIN)
-        .body(body);
-    letter.map_err(|error| error.to_string())
+        .message_id(Some(format!("<{id}@{domain}>")))
+        .header(ContentType::TEXT_PLAIN);
+    if let Some(address) = headers.reply_to {
+        letter = letter.reply_to(address.parse().map_err(|error| format!("Reply-To {address:?} is no address: {error}"))?);
+    }
+    if let Some(id) = headers.in_reply_to.map(|id| format!("<{id}@{domain}>")) {
+        letter = letter.in_reply_to(id.clone()).references(id);
+    }
+    letter.body(body).map_err(|error| error.to_string())
 }

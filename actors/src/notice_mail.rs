@@ -1,7 +1,7 @@
 //! Mails about notifications: short, with a link to the conversation. They wait a moment, so that a burst of messages is one
 //! mail, and one who reads the notification meanwhile gets none.
 use crate::event::NotificationView;
-use crate::mailer::{self, Mail};
+use crate::mailer::{self, Headers, Mail};
 use crate::message::Sender;
 use crate::secret::Vault;
 use crate::wire::notification_title;
@@ -27,6 +27,7 @@ pub fn mail(told: &NotificationView, desk_url: &str) -> Mail {
         recipient: told.user.email.clone(),
         subject: title.clone(),
         body: format!("{title}.\n\n{quoted}{link}\n"),
+        headers: Headers::default(),
     }
 }
 

@@ -122,12 +122,20 @@ async fn quotes(db: &impl sea_orm::ConnectionTrait, row: &message::Model) -> Res
 
 /// What a message is signed with: agent and business, or the business alone.
 async fn sender_name(db: &impl sea_orm::ConnectionTrait, inbox: &Inbox, row: &message::Model) -> Result<Option<String>, DbErr> {
-    let business = inbox.row.business_name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| inbox.row.name.clone());
     if inbox.row.sender_name_type == SenderNameType::Professional || row.sender_type != Some(SenderType::User) {
-        return Ok(Some(business));
+        return Ok(Some(signature(&inbox.row, None)));
     }
     let user = entity::user::Entity::find_by_id(row.sender_id.unwrap_or_default()).one(db).await?;
-    Ok(Some(user.map_or(business.clone(), |user| format!("{} from {business}", user.available_name()))))
+    Ok(Some(signature(&inbox.row, user.as_ref().map(entity::user::Model::available_name))))
+}
+
+/// What an inbox's messages are signed with.
+pub fn signature(inbox: &entity::inbox::Model, agent: Option<&str>) -> String {
+    let business = inbox.business_name.as_deref().filter(|name| !name.is_empty()).unwrap_or(&inbox.name);
+    match agent.filter(|_| inbox.sender_name_type == SenderNameType::Friendly) {
+        Some(agent) => format!("{agent} from {business}"),
+        None => business.to_owned(),
+    }
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -1,12 +1,15 @@
-//! What is due by the clock: snoozed conversations that wake, forgotten ones that are resolved, and rows that nobody will ask for
-//! again.
+//! What is due by the clock: snoozed conversations that wake, forgotten ones that are resolved, answers that were not seen, and rows
+//! that nobody will ask for again.
 use crate::catalog::Catalog;
+use crate::continuity;
 use crate::conversation::rules::{By, Change, LabelEdit};
 use crate::conversation::{Act, Command, Step};
 use crate::conversations::{Conversations, Tell};
 use crate::db::Db;
 use crate::event_log::{EventLog, Kept};
+use crate::mailer::Mailer;
 use crate::message::Key;
+use crate::presence::Presence;
 use crate::standings::Standings;
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
@@ -44,6 +47,10 @@ pub struct ScheduleActor {
     pub event_log: EventLog,
     /// How much of it is kept.
     pub events_kept: Kept,
+    /// Who is there and sees what is answered.
+    pub presence: Presence,
+    /// Takes what was not seen.
+    pub mailer: Mailer,
 }
 
 impl Actor for ScheduleActor {
@@ -52,7 +59,7 @@ impl Actor for ScheduleActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         let (db, catalog, conversations, event_log, events_kept) =
             (self.db.clone(), self.catalog.clone(), self.conversations.clone(), self.event_log.clone(), self.events_kept);
-        let standings = self.standings.clone();
+        let (standings, presence, mailer) = (self.standings.clone(), self.presence.clone(), self.mailer.clone());
         let ticking = async move {
             let mut ticks = 0_u32;
             loop {
@@ -61,6 +68,9 @@ impl Actor for ScheduleActor {
                 }
                 if let Err(error) = resolve_forgotten(&db, &catalog, &conversations).await {
                     tracing::error!(%error, "resolving forgotten conversations");
+                }
+                if let Err(error) = continuity::follow_up(&db, &presence, &conversations, &mailer).await {
+                    tracing::error!(%error, "mailing what visitors have not seen");
                 }
                 if ticks.is_multiple_of(TICKS_BETWEEN_CLEANINGS) {
                     standings.clear();

@@ -10,6 +10,7 @@ mod departures;
 mod error;
 mod facts;
 mod files;
+mod follow_ups;
 mod moved;
 mod notices;
 mod record;
@@ -275,6 +276,9 @@ impl Writer {
         updates::write_outgoing(db, stored.clone()).await?;
         let mails = stored.clone().flat_map(|record| record.mails.clone()).collect();
         mailer::insert(db, &self.postroom.vault, mails, entity::now()).await?;
+        if self.postroom.desk_url.is_some() {
+            follow_ups::write(db, stored.clone()).await?;
+        }
         updates::write_claims(db, stored).await?;
         rows::insert_events(db, &events, deliveries).await?;
         let mut committed = Vec::with_capacity(records.len());

@@ -130,6 +130,7 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         persistence: persistence.clone(),
         hub: hub.clone(),
         wakes: wakes.clone(),
+        public_url: tools.public_url.as_str().into(),
     };
     let conversations = Conversations::new(surroundings).start();
     webhooks.start(webhooks::Surroundings {
@@ -157,6 +158,8 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         standings: standings.clone(),
         event_log,
         events_kept,
+        presence: presence.clone(),
+        mailer: mailer.clone(),
     }
     .start();
     let addresses = Addresses::default();

@@ -58,7 +58,8 @@ pub fn destinations(fact: &Fact, account_id: i64, catalog: &Snapshot) -> Vec<Des
     let Some(name) = webhook_name(fact) else { return Vec::new() };
     let view = fact.conversation();
     // Of what becomes of itself an inbox's own webhook does not hear.
-    let inbox = view.and_then(|view| catalog.inbox(view.inbox.id));
+    let is_of_itself = matches!(fact, Fact::InboxCreated(_) | Fact::InboxUpdated(..));
+    let inbox = fact.inbox_id().filter(|_| !is_of_itself).and_then(|id| catalog.inbox(id));
     let mut found = Vec::new();
     if let Some(inbox) = inbox.filter(|inbox| inbox.webhook_url().is_some()) {
         found.push(((EndpointKind::Inbox, inbox.row.id), None));

@@ -33,6 +33,7 @@ pub mod draft;
 pub mod early_amendment;
 pub mod event;
 pub mod event_log;
+pub mod follow_up;
 pub mod id_mark;
 pub mod idempotency_key;
 pub mod inbox;

@@ -14,6 +14,8 @@ pub struct Model {
     pub subject: String,
     /// Plain text, sealed.
     pub body: String,
+    /// What its header says beside: who writes, where answers go, what it belongs to.
+    pub headers: Json,
     pub failures: i32,
     pub due_at: DateTimeUtc,
     pub last_error: Option<String>,

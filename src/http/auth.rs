@@ -4,7 +4,9 @@
 //! headers access-token, client and uid (contract, section 1).
 use super::audit::Author;
 use super::error::{ApiError, ApiResult};
+use super::query::parameter;
 use super::throttle::client_address;
+use super::visitors;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use actors::catalog::{self, Inbox, Snapshot, User};
@@ -191,8 +193,8 @@ impl FromRequest for ClientInbox {
     }
 }
 
-/// Whether somebody calls whom the daemon knows: by a token, a session, or the identifier of an inbox in the path. What the
-/// caller may do is for the handler to say.
+/// Whether somebody calls whom the daemon knows: by a token, a session, or the identifier of an inbox in the path, or as a visitor
+/// of a website. What the caller may do is for the handler to say.
 ///
 /// # Errors
 /// If the database fails.
@@ -200,6 +202,9 @@ pub async fn is_known(request: &HttpRequest) -> ApiResult<bool> {
     let catalog = handles(request)?.catalog.now();
     if let Some(rest) = request.path().strip_prefix("/public/api/v1/inboxes/") {
         return Ok(catalog.inbox_by_identifier(rest.split('/').next().unwrap_or_default()).is_some());
+    }
+    if request.path().starts_with("/api/v1/widget/") {
+        return visitors::is_visitor(request).await;
     }
     if let Some(token) = access_token(request) {
         let token_hash = hash(&token);
@@ -268,11 +273,7 @@ fn account_id_of_path(request: &HttpRequest) -> ApiResult<i64> {
 pub fn access_token(request: &HttpRequest) -> Option<String> {
     let named = ["api_access_token", "api-access-token"].iter().find_map(|name| request.headers().get(*name));
     let from_header = named.and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let from_query = || {
-        let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string()).ok()?;
-        pairs.into_inner().into_iter().find(|(name, _)| name == "api_access_token").map(|(_, token)| token)
-    };
-    from_header.or_else(from_query).filter(|token| !token.is_empty())
+    from_header.or_else(|| parameter(request, "api_access_token")).filter(|token| !token.is_empty())
 }
 
 /// The daemon's handles.

@@ -52,7 +52,11 @@ pub struct ClientContact {
 impl Request for ClientContact {}
 
 impl ClientContact {
-    fn checked(mut self) -> ApiResult<Self> {
+    /// Its fields in the form in which they are stored.
+    ///
+    /// # Errors
+    /// 422 naming a field.
+    pub fn checked(mut self) -> ApiResult<Self> {
         let present = |text: Option<String>| text.filter(|text| !text.is_empty());
         self.email = present(self.email).map(|email| checked_email(&email)).transpose()?;
         self.phone_number = present(self.phone_number).map(|number| checked_phone_number(&number)).transpose()?;
@@ -67,6 +71,34 @@ impl ClientContact {
         }
         check_attributes("custom_attributes", self.custom_attributes.as_ref())?;
         Ok(self)
+    }
+
+    /// What it changes.
+    pub fn update(self) -> Update {
+        Update {
+            name: self.name.filter(|name| !name.is_empty()),
+            email: self.email.map(Some),
+            phone_number: self.phone_number.map(Some),
+            identifier: self.identifier.map(Some),
+            avatar_url: self.avatar_url.map(Some),
+            custom_attributes: self.custom_attributes.unwrap_or_default(),
+            ..Update::default()
+        }
+    }
+
+    /// Whether the contact has proven its identity.
+    ///
+    /// # Errors
+    /// 401 if it had to and did not, or tried and failed.
+    pub fn is_proven(&self, inbox: &Inbox, is_mandatory: bool) -> ApiResult<bool> {
+        let refused = || ApiError::unauthorized("HMAC failed: Invalid Identifier Hash Provided");
+        let hash = self.identifier_hash.as_deref().filter(|hash| !hash.is_empty());
+        match (&self.identifier, hash) {
+            (Some(identifier), Some(hash)) if verify_identity(inbox.hmac_token.expose(), identifier, hash) => Ok(true),
+            (_, Some(_)) => Err(refused()),
+            (_, None) if is_mandatory => Err(refused()),
+            (_, None) => Ok(false),
+        }
     }
 }
 
@@ -102,7 +134,7 @@ pub async fn create_contact(
 /// 401 for a wrong proof of identity, 422 naming a field.
 pub async fn find_or_create(handles: &Handles, inbox: &Arc<Inbox>, contact: ClientContact, claim: Claim) -> ApiResult<HttpResponse> {
     let contact = contact.checked()?;
-    let hmac_verified = proven(inbox, &contact)?;
+    let hmac_verified = contact.is_proven(inbox, is_identity_mandatory(inbox))?;
     if let Some(made) = claim.made {
         let row = contact::Entity::find_by_id(made).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
         let identity = views::identities(handles, &[row.id]).await?.into_iter().rfind(|identity| identity.inbox_id == inbox.row.id);
@@ -129,18 +161,6 @@ pub async fn find_or_create(handles: &Handles, inbox: &Arc<Inbox>, contact: Clie
     let recorded = handles.contacts.find_or_create(inbox, &wanted).await?;
     let identity = recorded.contact_inbox.ok_or_else(|| ApiError::failed("a contact of an inbox has no address there"))?;
     Ok(HttpResponse::Ok().json(shown_contact(&recorded.contact, &identity)))
-}
-
-/// Whether the contact has proven its identity; an error if it had to and did not, or tried and failed.
-fn proven(inbox: &Inbox, contact: &ClientContact) -> ApiResult<bool> {
-    let refused = || ApiError::unauthorized("HMAC failed: Invalid Identifier Hash Provided");
-    let hash = contact.identifier_hash.as_deref().filter(|hash| !hash.is_empty());
-    match (&contact.identifier, hash) {
-        (Some(identifier), Some(hash)) if verify_identity(inbox.hmac_token.expose(), identifier, hash) => Ok(true),
-        (_, Some(_)) => Err(refused()),
-        (_, None) if is_identity_mandatory(inbox) => Err(refused()),
-        (_, None) => Ok(false),
-    }
 }
 
 fn is_identity_mandatory(inbox: &Inbox) -> bool {
@@ -179,17 +199,8 @@ pub async fn update_contact(
 ) -> ApiResult<HttpResponse> {
     let (row, identity) = person(&handles, &inbox, &path.1).await?;
     let contact = body.value.checked()?;
-    let proven = proven(&inbox, &contact)?.then(|| contact.identifier.clone()).flatten();
-    let update = Update {
-        name: contact.name.filter(|name| !name.is_empty()),
-        email: contact.email.map(Some),
-        phone_number: contact.phone_number.map(Some),
-        identifier: contact.identifier.map(Some),
-        avatar_url: contact.avatar_url.map(Some),
-        avatar_blob_id: None,
-        custom_attributes: contact.custom_attributes.unwrap_or_default(),
-        ..Update::default()
-    };
+    let proven = contact.is_proven(&inbox, is_identity_mandatory(&inbox))?.then(|| contact.identifier.clone()).flatten();
+    let update = contact.update();
     let updated = handles.contacts.update(&inbox.account, row, update).await?;
     if let Some(identifier) = proven {
         handles.contacts.prove(&inbox, &path.1, &identifier).await?;
@@ -296,6 +307,13 @@ pub struct ClientTyping {
     typing_status: OnOff,
 }
 
+impl ClientTyping {
+    /// Whether it does.
+    pub fn is_on(&self) -> bool {
+        self.typing_status == OnOff::On
+    }
+}
+
 impl Request for ClientTyping {}
 
 /// Tells agents that the contact types.
@@ -307,7 +325,7 @@ pub async fn typing(
     body: Body<ClientTyping>,
 ) -> ApiResult<HttpResponse> {
     let Own { contact, row, key } = own_conversation(&handles, &inbox, &path).await?;
-    let (who, is_typing) = (Sender::Contact(Arc::new(contact)), body.value.typing_status == OnOff::On);
+    let (who, is_typing) = (Sender::Contact(Arc::new(contact)), body.value.is_on());
     tell(&handles, key, Command::Typing { conversation_id: row.id, who, is_typing, is_private: false }).await?;
     Ok(HttpResponse::Ok().finish())
 }
@@ -358,7 +376,10 @@ pub async fn own_conversation(handles: &Handles, inbox: &Inbox, path: &(String, 
 
 /// The addresses in the inbox whose conversations a contact sees: its own, and once it is proven all that are (contract,
 /// section 5, HMAC).
-async fn own_identities(
+///
+/// # Errors
+/// If the database fails.
+pub async fn own_identities(
     handles: &Handles,
     inbox: &Inbox,
     contact_id: i64,

@@ -14,7 +14,7 @@ use actors::event::MessageView;
 use actors::system::Handles;
 use actors::wire::{epoch, set};
 use entity::message::{self, MessageType};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -113,11 +113,7 @@ pub async fn answer(
 ) -> ApiResult<HttpResponse> {
     let (identifier, source_id, display_id, message_id) = path.into_inner();
     let Own { row, key, .. } = own_conversation(&handles, &inbox, &(identifier, source_id, display_id)).await?;
-    let asking = message::Entity::find_by_id(message_id)
-        .filter(message::Column::ConversationId.eq(row.id))
-        .filter(message::Column::Private.eq(false))
-        .filter(message::Column::MessageType.ne(MessageType::Activity));
-    asking.one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
+    public(row.id).filter(message::Column::Id.eq(message_id)).one(&handles.db.read).await?.ok_or_else(ApiError::not_found)?;
     let values = submitted(body.value.submitted_values, &body.object)?;
     let email = match body.value.submitted_email {
         Some(email) => Some(
@@ -132,20 +128,26 @@ pub async fn answer(
 }
 
 /// The names of what is submitted (contract, section 5), where it is not in an object of its own.
-const NAMES: &[&str] = &["name", "title", "value", "csat_survey_response"];
+const NAMES: &[&str] = &["name", "title", "value", RATING];
 /// The most values of an answer, and how deep they may lie.
 const VALUES: usize = 100;
 const DEPTH: usize = 4;
+/// What is said with a rating, unlike other values, may be long.
+const FEEDBACK_LIMIT: usize = 5_000;
+const RATING: &str = "csat_survey_response";
 
-/// What was submitted, if it can be kept.
-fn submitted(given: Option<Value>, body: &Value) -> ApiResult<Value> {
+/// What was submitted, if it can be kept: under `submitted_values`, or else among the fields of the body.
+///
+/// # Errors
+/// 422 naming `submitted_values`.
+pub fn submitted(given: Option<Value>, body: &Value) -> ApiResult<Value> {
     let refused = |words: &str| ApiError::invalid("submitted_values", format!("submitted_values: {words}"));
     let bare = || {
         let named = NAMES.iter().filter_map(|name| Some(((*name).to_owned(), body.get(name)?.clone())));
         Value::Object(named.collect::<Map<_, _>>())
     };
     // As JSON in a text, as multipart has it.
-    let values = match given {
+    let mut values = match given {
         Some(Value::String(text)) => serde_json::from_str(&text).map_err(|_| refused("expected an object or a list of objects"))?,
         Some(Value::Null) | None => bare(),
         Some(values) => values,
@@ -154,13 +156,25 @@ fn submitted(given: Option<Value>, body: &Value) -> ApiResult<Value> {
     if !is_object(&values) && !values.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(is_object)) {
         return Err(refused("expected an object or a list of objects with what was chosen or filled in"));
     }
+    let rating = values.as_object_mut().and_then(|values| values.remove(RATING)).map(|given| checked_rating(&given)).transpose();
+    let rating = rating.map_err(|words| refused(&words))?;
     let mut left = VALUES;
     check(&values, DEPTH, &mut left).map_err(refused)?;
-    let rating = values.get("csat_survey_response").map(|response| response.get("rating").cloned().unwrap_or_default());
-    if rating.is_some_and(|rating| fields::id(rating).map_or(true, |rating| !(1..=5).contains(&rating))) {
-        return Err(refused("csat_survey_response.rating: expected a number from 1 to 5"));
+    if let Some(rating) = rating {
+        set(&mut values, RATING, rating);
     }
     Ok(values)
+}
+
+/// A rating as it is kept: a number, and words where there are any.
+fn checked_rating(given: &Value) -> Result<Value, String> {
+    let rating = fields::id(given.get("rating").cloned().unwrap_or_default()).ok().filter(|rating| (1..=5).contains(rating));
+    let rating = rating.ok_or("csat_survey_response.rating: expected a number from 1 to 5")?;
+    match given.get("feedback_message") {
+        None | Some(Value::Null) => Ok(json!({ "rating": rating })),
+        Some(Value::String(words)) if words.chars().count() <= FEEDBACK_LIMIT => Ok(json!({ "rating": rating, "feedback_message": words })),
+        Some(_) => Err(format!("csat_survey_response.feedback_message: expected a text of at most {FEEDBACK_LIMIT} characters")),
+    }
 }
 
 fn check(value: &Value, depth: usize, left: &mut usize) -> Result<(), &'static str> {
@@ -176,7 +190,7 @@ fn check(value: &Value, depth: usize, left: &mut usize) -> Result<(), &'static s
 }
 
 /// The e-mail address among the values, where there is one.
-fn email_among(values: &Value) -> Option<String> {
+pub fn email_among(values: &Value) -> Option<String> {
     match values {
         Value::Array(list) => list.iter().find_map(email_among),
         Value::Object(object) => ["email", "value"].iter().find_map(|name| fields::email_address(object.get(*name)?.as_str()?)),
@@ -189,16 +203,21 @@ fn email_among(values: &Value) -> Option<String> {
 /// # Errors
 /// If the database fails.
 pub async fn public_messages(handles: &Handles, conversation_id: i64, before: Option<i64>, limit: u64) -> ApiResult<Vec<MessageView>> {
-    let mut found = message::Entity::find()
-        .filter(message::Column::ConversationId.eq(conversation_id))
-        .filter(message::Column::Private.eq(false))
-        .filter(message::Column::MessageType.ne(MessageType::Activity));
+    let mut found = public(conversation_id);
     if let Some(before) = before {
         found = found.filter(message::Column::Id.lt(before));
     }
     let mut rows = found.order_by_desc(message::Column::Id).limit(limit).all(&handles.db.read).await?;
     rows.reverse();
     views::messages(handles, rows).await
+}
+
+/// The messages of a conversation that its contact may see.
+pub fn public(conversation_id: i64) -> Select<message::Entity> {
+    message::Entity::find()
+        .filter(message::Column::ConversationId.eq(conversation_id))
+        .filter(message::Column::Private.eq(false))
+        .filter(message::Column::MessageType.ne(MessageType::Activity))
 }
 
 /// A message as its contact sees it.
@@ -238,6 +257,16 @@ mod tests {
                 json!({ "submitted_values": { "csat_survey_response": { "rating": 5, "feedback_message": "Thanks" } } }),
                 Some(json!({ "csat_survey_response": { "rating": 5, "feedback_message": "Thanks" } })),
             ),
+            (
+                json!({ "csat_survey_response": { "rating": "4", "feedback_message": "x".repeat(5000), "other": 1 } }),
+                Some(json!({ "csat_survey_response": { "rating": 4, "feedback_message": "x".repeat(5000) } })),
+            ),
+            (
+                json!({ "csat_survey_response": { "rating": 1, "feedback_message": null } }),
+                Some(json!({ "csat_survey_response": { "rating": 1 } })),
+            ),
+            (json!({ "csat_survey_response": { "rating": 1, "feedback_message": "x".repeat(5001) } }), None),
+            (json!({ "csat_survey_response": { "rating": 1, "feedback_message": ["x"] } }), None),
             (json!({ "csat_survey_response": { "rating": 6 } }), None),
             (json!({ "csat_survey_response": { "feedback_message": "Thanks" } }), None),
             (json!({}), None),

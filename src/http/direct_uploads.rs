@@ -37,6 +37,13 @@ pub struct UploadFields {
     content_type: Option<String>,
 }
 
+impl UploadFields {
+    /// What it is said to be.
+    pub fn content_type(&self) -> &str {
+        self.content_type.as_deref().unwrap_or_default()
+    }
+}
+
 impl Request for UploadFields {
     const ENVELOPE: Option<&'static str> = Some("blob");
 }
@@ -50,9 +57,21 @@ pub async fn create(
     request: HttpRequest,
     body: Body<UploadFields>,
 ) -> ApiResult<HttpResponse> {
-    let limits = body::limits(&request)?;
     find(&handles, &agent, path.1).await?;
-    let fields = body.value;
+    announce(&handles, &request, (agent.account.id, Some(agent.user.row.id)), body.value).await
+}
+
+/// The same for whoever may; the account, and the user who brings it, if one does.
+///
+/// # Errors
+/// 422 naming a field.
+pub async fn announce(
+    handles: &Handles,
+    request: &HttpRequest,
+    (account_id, uploader_id): (i64, Option<i64>),
+    fields: UploadFields,
+) -> ApiResult<HttpResponse> {
+    let limits = body::limits(request)?;
     if u64::try_from(fields.byte_size).map_or(true, |size| size > limits.file) {
         return Err(ApiError::invalid("byte_size", format!("byte_size: a file has between 0 and {} bytes", limits.file)));
     }
@@ -67,7 +86,7 @@ pub async fn create(
         byte_size: fields.byte_size,
         checksum: format!("{AWAITED}{}", fields.checksum),
     };
-    let row = announced.row(agent.account.id, Some(agent.user.row.id));
+    let row = announced.row(account_id, uploader_id);
     let row = row.insert(&handles.db.write).await?;
     Ok(HttpResponse::Ok().json(json!({
         "id": row.id,

@@ -40,6 +40,11 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "Resource could not be found")
     }
 
+    /// 404 with words.
+    pub fn missing(words: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, words)
+    }
+
     /// 401: the caller's role does not allow it (the contract has no 403 here).
     pub fn refused() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "You are not authorized to do this action")
@@ -109,6 +114,11 @@ impl ApiError {
             cause: Some(cause.to_string()),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "The server is busy; send the request again")
         }
+    }
+
+    /// 503: this daemon has not got it; sending the request again is of no use.
+    pub fn absent(words: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, words)
     }
 
     /// The status it is answered with.

@@ -55,6 +55,8 @@ pub const NOTING: &[&str] = &[
     "/api/v1/accounts/{account_id}/contacts",
     "/api/v1/accounts/{account_id}/conversations",
     "/api/v1/accounts/{account_id}/conversations/{conversation_id}/messages",
+    "/api/v1/widget/conversations",
+    "/api/v1/widget/messages",
     "/public/api/v1/inboxes/{inbox_identifier}/contacts",
     "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations",
     "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages",
@@ -257,7 +259,7 @@ async fn forget(handles: &Handles, id: i64) -> Result<(), DbErr> {
 /// A key is its caller's own: the same key of another caller, or for another path, is another key.
 fn key_hash(request: &HttpRequest, key: &str) -> String {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let caller = ["api_access_token", "api-access-token", "uid", "access-token"].map(header).join("\n");
+    let caller = ["api_access_token", "api-access-token", "uid", "access-token", "x-auth-token"].map(header).join("\n");
     hash(&format!("{caller}\n{}\n{key}", request.uri()))
 }
 

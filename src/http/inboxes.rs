@@ -31,7 +31,7 @@ use utoipa::ToSchema;
 pub struct InboxFields {
     #[serde(default, deserialize_with = "fields::text")]
     name: Option<String>,
-    /// `type` (`api`, `email`, `telegram`, `whatsapp`) and the channel's fields.
+    /// `type` (`api`, `email`, `telegram`, `web_widget`, `whatsapp`) and the channel's fields.
     #[serde(default, deserialize_with = "fields::object")]
     #[schema(value_type = Option<Object>)]
     channel: Option<Map<String, Value>>,

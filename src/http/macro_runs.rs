@@ -10,7 +10,7 @@ use actors::catalog::Snapshot;
 use actors::conversation::rules::{Change, LabelEdit};
 use actors::conversation::{Draft, Step};
 use actors::event::MacroPost;
-use actors::mailer::Mail;
+use actors::mailer::{Headers, Mail};
 use actors::message::{Sender, UserCard};
 use actors::store::NewFile;
 use actors::system::Handles;
@@ -168,6 +168,7 @@ fn mails(
             recipient: user.row.email.clone(),
             subject: format!("[#{}] {} has a message for you", plan.display_id, agent.user.row.available_name()),
             body: format!("{message}\n\n{link}"),
+            headers: Headers::default(),
         })
     };
     Ok(members.into_iter().filter_map(mail).collect())

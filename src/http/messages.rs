@@ -202,7 +202,10 @@ fn sender(handles: &Handles, worker: &Worker, fields: &MessageFields) -> ApiResu
 
 /// Adds to the id of the message that a draft answers the provider's, or the other way round; what is no message of the
 /// conversation is not answered.
-async fn refer(handles: &Handles, conversation_id: i64, draft: &mut Draft) -> ApiResult<()> {
+///
+/// # Errors
+/// If the database fails.
+pub async fn refer(handles: &Handles, conversation_id: i64, draft: &mut Draft) -> ApiResult<()> {
     let given = draft.content_attributes.remove("in_reply_to");
     let id = match &given {
         Some(Value::String(text)) => text.parse().ok(),

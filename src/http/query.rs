@@ -23,6 +23,12 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     }
 }
 
+/// A parameter of a request's address, for whoever reads no other.
+pub fn parameter(request: &HttpRequest, name: &str) -> Option<String> {
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string()).ok()?;
+    pairs.into_inner().into_iter().find(|(given, _)| given == name).map(|(_, value)| value)
+}
+
 /// The number of a page, from 1 on.
 pub fn page<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     match fields::text(deserializer)?.as_deref().map(str::trim) {

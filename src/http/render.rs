@@ -58,6 +58,7 @@ const FEATURES: &[&str] = &[
     "inbox_view",
     "channel_api",
     "channel_email",
+    "channel_website",
     "voice_recorder",
     "audit_logs",
     "assignment_v2",
@@ -196,6 +197,17 @@ pub fn inbox(handles: &Handles, inbox: &Inbox, for_administrator: bool) -> Value
             set(&mut shown, "bot_name", settings.bot_name.clone().into());
             set(&mut shown, "reauthorization_required", handles.troubled.has(row.id).into());
         }
+        ChannelSettings::WebWidget(settings) => {
+            // All that is set, in the contract's names.
+            if let Value::Object(fields) = serde_json::to_value(settings).unwrap_or_default() {
+                fields.into_iter().for_each(|(name, value)| set(&mut shown, &name, value));
+            }
+            set(&mut shown, "website_token", row.identifier.clone().into());
+            set(&mut shown, "web_widget_script", snippet(&handles.tools.public_url, &row.identifier).into());
+            if for_administrator {
+                set(&mut shown, "hmac_token", inbox.hmac_token.expose().into());
+            }
+        }
         ChannelSettings::Whatsapp(settings) => {
             let callback = format!("{}/webhooks/whatsapp/{}", handles.tools.public_url, settings.webhook_address());
             set(&mut shown, "callback_webhook_url", callback.into());
@@ -209,6 +221,29 @@ pub fn inbox(handles: &Handles, inbox: &Inbox, for_administrator: bool) -> Value
         }
     }
     shown
+}
+
+/// What a site puts before its closing `</body>` to have the chat (manual, Setting up website live chat).
+fn snippet(base_url: &str, website_token: &str) -> String {
+    format!(
+        r#"<script>
+  (function(d,t) {{
+    var BASE_URL="{base_url}";
+    var g=d.createElement(t),s=d.getElementsByTagName(t)[0];
+    g.src=BASE_URL+"/packs/js/sdk.js";
+    g.defer = true;
+    g.async = true;
+    s.parentNode.insertBefore(g,s);
+    g.onload=function(){{
+      window.chatwootSDK.run({{
+        websiteToken: '{website_token}',
+        baseUrl: BASE_URL
+      }})
+    }}
+  }})(document,"script");
+</script>
+"#
+    )
 }
 
 /// The channel's settings with every secret that is set shown as [`BLANK`].

@@ -18,6 +18,8 @@ pub enum Audience {
     Administrator,
     /// A customer's app, with an inbox identifier.
     Client,
+    /// The browser of a website's visitor, with the website's token and mostly the visitor's.
+    Visitor,
     /// A platform app, with its own token.
     Platform,
 }
@@ -70,6 +72,12 @@ routes! {
         POST "/auth/confirmation" => passwords::confirmation;
         POST "/resend_confirmation" => passwords::resend_confirmation;
         POST "/api/v1/accounts" => sign_up::create;
+        GET "/public/api/v1/csat_survey/{conversation_uuid}" => csat_surveys::show;
+        PUT "/public/api/v1/csat_survey/{conversation_uuid}" => csat_surveys::answer;
+        GET "/packs/js/sdk.js" => widget_pages::loader;
+        GET "/widget" => widget_pages::widget;
+        GET "/widget/assets/{file_name}" => widget_pages::asset;
+        GET "/survey/responses/{conversation_uuid}" => widget_pages::survey;
     }
     User {
         GET "/api/v1/profile" => profiles::show;
@@ -334,6 +342,34 @@ routes! {
         POST "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages" => client_messages::create;
         PATCH "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages/{message_id}" => client_messages::answer;
         PUT "/public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages/{message_id}" => client_messages::answer;
+    }
+    Visitor {
+        POST "/api/v1/widget/config" => widget_settings::create;
+        GET "/api/v1/widget/conversations" => widget_conversations::show;
+        POST "/api/v1/widget/conversations" => widget_conversations::create;
+        GET "/api/v1/widget/conversations/all" => widget_conversations::all;
+        POST "/api/v1/widget/conversations/toggle_typing" => widget_conversations::typing;
+        POST "/api/v1/widget/conversations/update_last_seen" => widget_conversations::update_last_seen;
+        GET "/api/v1/widget/conversations/toggle_status" => widget_conversations::resolve;
+        POST "/api/v1/widget/conversations/transcript" => widget_conversations::transcript;
+        POST "/api/v1/widget/conversations/set_custom_attributes" => widget_conversations::set_custom_attributes;
+        POST "/api/v1/widget/conversations/destroy_custom_attributes" => widget_conversations::destroy_custom_attributes;
+        GET "/api/v1/widget/messages" => widget_messages::list;
+        POST "/api/v1/widget/messages" => widget_messages::create;
+        PUT "/api/v1/widget/messages/{message_id}" => widget_messages::answer;
+        PATCH "/api/v1/widget/messages/{message_id}" => widget_messages::answer;
+        GET "/api/v1/widget/contact" => widget_contacts::show;
+        PUT "/api/v1/widget/contact" => widget_contacts::update;
+        PATCH "/api/v1/widget/contact" => widget_contacts::update;
+        PUT "/api/v1/widget/contact/set_user" => widget_contacts::set_user;
+        PATCH "/api/v1/widget/contact/set_user" => widget_contacts::set_user;
+        POST "/api/v1/widget/contact/destroy_custom_attributes" => widget_contacts::destroy_custom_attributes;
+        GET "/api/v1/widget/inbox_members" => widget_visits::inbox_members;
+        GET "/api/v1/widget/campaigns" => widget_visits::campaigns;
+        POST "/api/v1/widget/events" => widget_visits::event;
+        POST "/api/v1/widget/labels" => widget_conversations::add_label;
+        DELETE "/api/v1/widget/labels/{label}" => widget_conversations::remove_label;
+        POST "/api/v1/widget/direct_uploads" => visitor_files::announce;
     }
     Platform {
         GET "/platform/api/v1/accounts" => platform_accounts::list;

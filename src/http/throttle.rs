@@ -39,6 +39,16 @@ pub enum Limit {
     ConversationCounts,
     /// Uploads of an account.
     Upload,
+    /// New visitors of websites from an address, behind which may be a whole company.
+    Visitors,
+    /// Conversations that visitors from an address begin.
+    VisitorConversations,
+    /// What a visitor says of itself.
+    Introductions,
+    /// Files that a visitor announces.
+    VisitorUploads,
+    /// How often a visitor opens the chat.
+    Openings,
 }
 
 impl Limit {
@@ -53,7 +63,10 @@ impl Limit {
             Limit::LetterTo => (5, 60 * MINUTE),
             Limit::ContactSearch => (100, MINUTE),
             Limit::ConversationCounts => (30, MINUTE),
-            Limit::Upload => (60, 60 * MINUTE),
+            Limit::Upload | Limit::VisitorUploads | Limit::Introductions => (60, 60 * MINUTE),
+            Limit::Visitors => (300, 60 * MINUTE),
+            Limit::Openings => (60, MINUTE),
+            Limit::VisitorConversations => (60, 60 * MINUTE),
         };
         (most, Duration::from_secs(seconds))
     }

@@ -6,7 +6,7 @@ use super::scope::{Found, find};
 use super::{fields, views};
 use actix_web::{HttpResponse, web};
 use actors::event::MessageView;
-use actors::mailer::Mail;
+use actors::mailer::{Headers, Mail};
 use actors::message::Sender;
 use actors::system::Handles;
 use entity::message::{self, MessageType};
@@ -76,6 +76,7 @@ pub async fn send(handles: &Handles, found: &Found, display_id: i64, email: &str
         subject: format!("[#{display_id}] Conversation with {}", inbox.row.business_name.as_deref().unwrap_or(&inbox.row.name)),
         body: said.iter().map(|view| line(handles, view)).collect::<Vec<_>>().join("\n\n"),
         recipient,
+        headers: Headers::default(),
     };
     handles.mailer.queue(&handles.db.write, mail).await?;
     handles.mailer.ring();

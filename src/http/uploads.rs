@@ -65,14 +65,16 @@ async fn fetch(handles: &Handles, url: &str, limit: u64) -> ApiResult<Stored> {
 /// The largest picture, in bytes.
 const AVATAR_LIMIT: i64 = 15 << 20;
 
+/// The types of pictures that every browser shows.
+pub const PICTURES: &[&str] = &["image/png", "image/jpeg", "image/gif", "image/webp"];
+
 /// The picture among the files of a body, if there is one.
 ///
 /// # Errors
 /// 422 if it is no picture that a browser shows.
 pub fn avatar(files: Vec<UploadedFile>) -> ApiResult<Option<UploadedFile>> {
     let Some(file) = files.into_iter().find(|file| file.field == "avatar") else { return Ok(None) };
-    const SHOWN: &[&str] = &["image/png", "image/jpeg", "image/gif", "image/webp"];
-    if !SHOWN.contains(&file.stored().content_type.as_str()) {
+    if !PICTURES.contains(&file.stored().content_type.as_str()) {
         return Err(ApiError::invalid("avatar", "avatar: expected a PNG, JPEG, GIF or WebP picture"));
     }
     if file.stored().byte_size > AVATAR_LIMIT {

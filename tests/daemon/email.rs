@@ -5,8 +5,10 @@
 //! | `receiving.rs` | what becomes of a mail that comes in |
 //! | `sending.rs` | what a customer gets, and what becomes of a mail that cannot be sent |
 //! | `faults.rs` | whether every mail is there once, whatever breaks |
+//! | `continued.rs` | whether a chat of a website goes on by mail |
 //! | `gate.rs` | stands between the daemon and the IMAP server, and cuts the connection where a test wants it |
 
+mod continued;
 mod faults;
 mod gate;
 mod receiving;

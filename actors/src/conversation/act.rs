@@ -1,6 +1,6 @@
 //! Things done together in a conversation: changes, messages and what they cause are one record, so all of it happens or nothing.
 use super::rules::{self, By, Change};
-use super::{Act, ConversationError, Draft, Say, Step, TOO_MANY, Work, template};
+use super::{Act, ConversationError, Draft, Say, Step, TOO_MANY, Work, load, template};
 use crate::catalog::Inbox;
 use crate::event::MessageView;
 use crate::message::{BotCard, Sender};
@@ -69,6 +69,15 @@ impl Work {
                 Step::Post(post) => posts.push(post),
                 Step::Mail(mail) => mails.push(mail),
             }
+        }
+        let is_enabled = inbox.row.csat_survey_enabled && !inbox.is_deleted();
+        if rules::is_surveyed(is_enabled, known.row.status, row.status, contact.after().blocked)
+            && !load::is_surveyed(&self.surroundings, row.id).await?
+        {
+            let mut view = rules::survey(&inbox, &row, &self.surroundings.public_url, can_reply, now);
+            view.message.status = rules::first_status(&view.message, &inbox.settings.capabilities());
+            row = rules::after_outgoing(&row, &view.message, now);
+            messages.push(NewMessage::bare(view));
         }
         let changes_nothing = messages.is_empty() && row == *known.row;
         let conversation =

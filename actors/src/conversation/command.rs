@@ -43,6 +43,11 @@ pub enum Command {
         /// What came of it.
         outcome: Outcome,
     },
+    /// What the contact was answered and has not seen goes to it by mail, or is not to any more.
+    FollowUp {
+        /// In which conversation.
+        conversation_id: i64,
+    },
     /// Somebody types, or stops.
     Typing {
         /// In which conversation.
@@ -105,8 +110,12 @@ pub struct Incoming {
     pub content_type: String,
     /// Kept with the message.
     pub content_attributes: Map<String, Value>,
-    /// Kept with a conversation that it opens.
+    /// Kept with a conversation that it opens, as `additional_attributes`.
     pub conversation_attributes: Map<String, Value>,
+    /// Kept with a conversation that it opens.
+    pub custom_attributes: Map<String, Value>,
+    /// Of a conversation that it opens.
+    pub labels: Vec<String>,
     /// Its files.
     pub files: Vec<NewFile>,
     /// Files that the provider still has.

@@ -38,6 +38,8 @@ impl Work {
             None => {
                 let mut opened = rules::open(&inbox.row, contact.after(), now);
                 opened.additional_attributes = Value::Object(std::mem::take(&mut incoming.conversation_attributes));
+                opened.custom_attributes = Value::Object(std::mem::take(&mut incoming.custom_attributes));
+                opened.labels = json!(incoming.labels);
                 Arc::new(opened)
             }
         };
@@ -58,6 +60,10 @@ impl Work {
         };
         let greeting = rules::greeting(&inbox, is_automatic, is_first);
         messages.extend(away.into_iter().chain(greeting).map(|words| template(&inbox, &after, words, now)));
+        let (is_unheard, collects) = (known.as_ref().is_none_or(Known::is_unheard), inbox.row.enable_email_collect);
+        if rules::is_asked_for_email(collects && rules::is_website(&inbox.settings), contact.after(), is_automatic, is_unheard) {
+            messages.extend(rules::email_questions(&after, now).map(NewMessage::bare));
+        }
         let conversation = if is_new { Row::New(after) } else { Row::Changed { before, after } };
         let last_heard_at = known.as_ref().map_or_else(|| self.state.heard(), Known::heard_at).max(heard_at);
         let record = Record {

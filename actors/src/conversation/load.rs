@@ -2,6 +2,7 @@
 use super::rules::{MESSAGES_PER_MINUTE, Spoken};
 use super::{Surroundings, rules};
 use crate::catalog::{Inbox, Snapshot};
+use crate::continuity::is_answer;
 use crate::db::Db;
 use crate::event::{ConversationView, InboxCard, MessageView};
 use crate::message::{Key, Profile, Sender};
@@ -85,6 +86,11 @@ impl Known {
     /// Whether one more message would be too many.
     pub fn is_flooded(&self, now: DateTime<Utc>) -> bool {
         rules::is_flooded(self.written_at.iter(), now)
+    }
+
+    /// Whether the contact has not written yet.
+    pub fn is_unheard(&self) -> bool {
+        self.last_incoming_at.is_none()
     }
 
     /// Whether neither the contact nor an agent has written yet.
@@ -291,6 +297,12 @@ pub async fn message(surroundings: &Surroundings, conversation_id: i64, id: i64)
     }
 }
 
+/// Whether the contact was asked in a conversation how it was.
+pub async fn is_surveyed(surroundings: &Surroundings, conversation_id: i64) -> Result<bool, StoreError> {
+    let of_conversation = message::Entity::find().filter(message::Column::ConversationId.eq(conversation_id));
+    Ok(of_conversation.filter(message::Column::ContentType.eq(rules::SURVEY)).one(&surroundings.db.read).await?.is_some())
+}
+
 /// How many messages are looked through for such as are not seen yet.
 pub const SEEN_AT_ONCE: u64 = 100;
 
@@ -328,6 +340,28 @@ pub async fn unread(surroundings: &Surroundings, conversation_id: i64, before: i
         message,
     };
     Ok(rows.into_iter().map(view).collect())
+}
+
+/// What the desk wrote to the contact, from an id on and later than the contact has seen, oldest first; of many the last.
+pub async fn unseen(
+    surroundings: &Surroundings,
+    conversation_id: i64,
+    from: i64,
+    seen_at: Option<DateTime<Utc>>,
+) -> Result<Vec<MessageView>, StoreError> {
+    let latest = message::Entity::find()
+        .filter(message::Column::ConversationId.eq(conversation_id))
+        .filter(message::Column::Id.gte(from))
+        .filter(message::Column::MessageType.eq(MessageType::Outgoing))
+        .order_by_desc(message::Column::Id)
+        .limit(SEEN_AT_ONCE);
+    let mut answers = Vec::new();
+    for row in latest.all(&surroundings.db.read).await?.into_iter().rev() {
+        if is_answer(&row) && Some(row.created_at) > seen_at {
+            answers.push(view(surroundings, row, None).await?);
+        }
+    }
+    Ok(answers)
 }
 
 /// The user or bot who wrote a message.

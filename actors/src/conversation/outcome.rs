@@ -138,7 +138,7 @@ pub fn settled(
             Some(OutgoingChange::Queue { message_id, action: Action::Edit })
         }
         Outcome::Submitted(values, email) => {
-            if let Some(words) = rules::answer_refusal(before, email.as_deref()) {
+            if let Some(words) = rules::answer_refusal(before, &values, email.as_deref(), now) {
                 return Err(ConversationError::Refused(words));
             }
             set(&mut after.content_attributes, "submitted_values", values);

@@ -1,6 +1,11 @@
 //! What follows from what happens in a conversation. Pure: rows in, rows out, the time given.
+mod asking;
 mod change;
 
+pub use asking::{
+    EMAIL_FORM, Rating, SURVEY, answer_refusal, email_questions, is_asked_for_email, is_surveyed, is_website, note_rated, rating, survey,
+    survey_words,
+};
 pub use change::{By, Change, LabelEdit, after_change, labels_of};
 
 use crate::catalog::Inbox;
@@ -190,17 +195,6 @@ pub fn first_status(message: &message::Model, capabilities: &Capabilities) -> Me
         Delivery::Send if is_to_contact => MessageStatus::Queued,
         _ => MessageStatus::Sent,
     }
-}
-
-/// Why the contact cannot answer a message by choosing or filling in, in words for its app (contract, section 2, Messages).
-pub fn answer_refusal(message: &message::Model, email: Option<&str>) -> Option<String> {
-    const ASKING: &[&str] = &["input_select", "form", "input_email", "input_text", "input_textarea", "input_csat"];
-    let is_to_contact = matches!(message.message_type, MessageType::Outgoing | MessageType::Template) && !message.private;
-    if !is_to_contact || !ASKING.contains(&message.content_type.as_str()) {
-        return Some(format!("submitted_values: this message asks for nothing; {} do", ASKING.join(", ")));
-    }
-    let is_missing = message.content_type == "input_email" && email.is_none();
-    is_missing.then(|| "submitted_values: this message asks for an e-mail address, and there is none".into())
 }
 
 /// The greeting that follows the first message of a conversation.
@@ -476,27 +470,6 @@ pub(super) mod tests {
             (window(json!(0)), None, true),
         ] {
             assert_eq!(can_reply(&settings, last, now), can, "{settings:?} {last:?}");
-        }
-    }
-
-    #[test]
-    fn only_what_asks_is_answered() {
-        let asked = |kind, content_type: &str, private| {
-            let message = message_of_rule(&conversation(Status::Open), kind, "?".into(), entity::now()).message;
-            message::Model { content_type: content_type.into(), private, ..message }
-        };
-        for (message, email, part) in [
-            (asked(MessageType::Outgoing, "input_select", false), None, None),
-            (asked(MessageType::Template, "form", false), None, None),
-            (asked(MessageType::Outgoing, "input_email", false), Some("a@b.c"), None),
-            (asked(MessageType::Outgoing, "input_email", false), None, Some("e-mail address")),
-            (asked(MessageType::Outgoing, "text", false), None, Some("asks for nothing")),
-            (asked(MessageType::Outgoing, "input_select", true), None, Some("asks for nothing")),
-            (asked(MessageType::Incoming, "input_select", false), None, Some("asks for nothing")),
-        ] {
-            let words = answer_refusal(&message, email);
-            assert_eq!(words.is_some(), part.is_some(), "{words:?}");
-            assert!(part.is_none_or(|part| words.as_deref().unwrap_or_default().contains(part)), "{words:?} has no {part:?}");
         }
     }
 

@@ -6,7 +6,7 @@ use crate::files::{FileError, Unkept};
 use crate::message::{Inbound, InboundAttachment, InboundFile, Key, Reference, RemoteFile, Thread};
 use crate::store::{NewFile, Recorded, StoreError};
 use entity::message::MessageType;
-use entity::{blob, contact_inbox, conversation, message};
+use entity::{blob, contact, contact_inbox, conversation, inbox, message};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use serde_json::{Map, Value, json};
@@ -52,9 +52,8 @@ impl Session {
             files,
             downloads,
             things,
-            echo_id: None,
             is_automatic,
-            claim: None,
+            ..Incoming::default()
         };
         match self.introduce(&inbound, &incoming).await {
             Ok(recorded) => {
@@ -231,7 +230,11 @@ impl Session {
         for reference in references {
             let conversations = conversation::Entity::find().filter(conversation::Column::InboxId.eq(inbox_id));
             let found = match reference {
-                Reference::Conversation(uuid) => conversations.filter(conversation::Column::Uuid.eq(*uuid)).one(&self.db.read).await?,
+                Reference::Conversation(uuid) => match conversations.filter(conversation::Column::Uuid.eq(*uuid)).one(&self.db.read).await?
+                {
+                    Some(found) => Some(found),
+                    None => self.continued(*uuid, &own.source_id).await?,
+                },
                 Reference::Message(id) => {
                     let of_message = message::Entity::find()
                         .select_only()
@@ -248,10 +251,29 @@ impl Session {
             };
             let Some(found) = found else { continue };
             if let Some(identity) = contact_inbox::Entity::find_by_id(found.contact_inbox_id).one(&self.db.read).await? {
-                return Ok((Key { inbox_id, source_id: identity.source_id }, Target::Given(found.id)));
+                return Ok((Key { inbox_id: found.inbox_id, source_id: identity.source_id }, Target::Given(found.id)));
             }
         }
         Ok((own.clone(), Target::New))
+    }
+
+    /// A conversation of a website of the same account that its contact goes on with by mail. Who knows its uuid and writes from
+    /// another address than the contact's is somebody else.
+    async fn continued(&self, uuid: uuid::Uuid, sender: &str) -> Result<Option<conversation::Model>, DbErr> {
+        let db = &self.db.read;
+        if self.inbox.settings.kind() != "email" {
+            return Ok(None);
+        }
+        let of_account = conversation::Entity::find().filter(conversation::Column::AccountId.eq(self.inbox.row.account_id));
+        let Some(found) = of_account.filter(conversation::Column::Uuid.eq(uuid)).one(db).await? else { return Ok(None) };
+        let website = inbox::Entity::find_by_id(found.inbox_id)
+            .filter(inbox::Column::Channel.eq("web_widget"))
+            .filter(inbox::Column::DeletedAt.is_null())
+            .one(db)
+            .await?;
+        let contact = contact::Entity::find_by_id(found.contact_id).one(db).await?;
+        let is_own = contact.and_then(|contact| contact.email).is_some_and(|email| email.eq_ignore_ascii_case(sender));
+        Ok(website.filter(|_| is_own).map(|_| found))
     }
 }
 

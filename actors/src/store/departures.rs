@@ -8,7 +8,7 @@ use crate::message::UserCard;
 use entity::message::SenderType;
 use entity::{
     attachment, audit_log, blob, contact, contact_alias, contact_inbox, contact_label, conversation, conversation_label, download, draft,
-    macros, mention, message, message_part, note, notification, outgoing, participant,
+    follow_up, macros, mention, message, message_part, note, notification, outgoing, participant,
 };
 use sea_orm::sea_query::{Expr, OnConflict, Query, SelectStatement};
 use sea_orm::{ActiveValue, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
@@ -150,7 +150,7 @@ async fn remove_conversations(db: &impl ConnectionTrait, ids: SelectStatement) -
             $entity::Entity::delete_many().filter($entity::Column::ConversationId.in_subquery(ids.clone())).exec(db).await?;
         )*};
     }
-    forget!(message mention participant draft notification conversation_label);
+    forget!(message mention participant draft notification conversation_label follow_up);
     // The last: the others are found by them.
     conversation::Entity::delete_many().filter(conversation::Column::Id.in_subquery(ids)).exec(db).await?;
     Ok(keys)

@@ -73,6 +73,8 @@ pub struct Record {
     pub posts: Vec<MacroPost>,
     /// Mail in the desk's own name.
     pub mails: Vec<Mail>,
+    /// Whether nothing that was answered waits to be mailed any more.
+    pub followed_up: bool,
     /// What becomes of rows that waited to be sent.
     pub outgoing: Vec<OutgoingChange>,
     /// Files that were fetched, or will never be: the ids of their rows.

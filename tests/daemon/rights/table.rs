@@ -22,6 +22,7 @@ pub const ROWS: &[(&str, &str)] = &[
         GET /auth/validate_token
         DELETE /auth/sign_out
         POST /api/v1/profile
+        GET|PUT /public/api/v1/csat_survey/{conversation_uuid}
         GET /public/api/v1/inboxes/{inbox_identifier}
         POST /public/api/v1/inboxes/{inbox_identifier}/contacts
         GET|PUT|PATCH /public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}

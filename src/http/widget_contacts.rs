@@ -1,0 +1,115 @@
+//! Who a visitor is: what its forms and its site tell of it (contract, section 6.4, `contact`).
+use super::body::{Body, Request};
+use super::client::ClientContact;
+use super::error::{ApiError, ApiResult};
+use super::fields;
+use super::throttle::{Limit, Throttle};
+use super::visitor_files::fetch_picture;
+use super::visitors::Visitor;
+use actix_web::{HttpResponse, web};
+use actors::contacts::Update;
+use actors::system::Handles;
+use actors::wire::set;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+/// What is known of the visitor.
+#[utoipa::path(get, path = "", tag = "Widget", responses((status = 200, description = "id, has_email, has_name, has_phone_number, identifier"), (status = 401, description = "no visitor of this website")))]
+pub async fn show(handles: web::Data<Handles>, visitor: Visitor) -> ApiResult<HttpResponse> {
+    Ok(HttpResponse::Ok().json(shown(&handles, &visitor).await?))
+}
+
+/// What the visitor tells of itself.
+#[utoipa::path(patch, path = "", tag = "Widget", request_body = ClientContact, responses((status = 200, description = "id, has_email, has_name, has_phone_number"), (status = 422, description = "a field is wrong")))]
+pub async fn update(
+    handles: web::Data<Handles>,
+    visitor: Visitor,
+    throttle: Throttle,
+    body: Body<ClientContact>,
+) -> ApiResult<HttpResponse> {
+    throttle.admit(Limit::Introductions, visitor.identity.id)?;
+    // Who it is only its site can say.
+    let update = Update { identifier: None, ..body.value.checked()?.update() };
+    let visitor = introduced(&handles, visitor, update).await?;
+    Ok(HttpResponse::Ok().json(shown(&handles, &visitor).await?))
+}
+
+/// What the site tells of the visitor. Somebody else than before gets a token of their own.
+#[utoipa::path(patch, path = "", tag = "Widget", request_body = ClientContact, responses((status = 200, description = "id, has_email, has_name, has_phone_number, and widget_auth_token of somebody else"), (status = 401, description = "the identity is not proven")))]
+pub async fn set_user(
+    handles: web::Data<Handles>,
+    visitor: Visitor,
+    throttle: Throttle,
+    body: Body<ClientContact>,
+) -> ApiResult<HttpResponse> {
+    throttle.admit(Limit::Introductions, visitor.identity.id)?;
+    let contact = body.value.checked()?;
+    let is_proven = contact.is_proven(&visitor.website.inbox, visitor.website.settings().hmac_mandatory)?;
+    let update = contact.update();
+    let picture = update.avatar_url.clone().flatten().filter(|url| !url.is_empty());
+    // The address itself is not shown to agents: whose it is, and what it would tell of them, nobody knows.
+    let update = Update { avatar_url: None, ..update };
+    let (inbox, source_id) = (visitor.website.inbox.clone(), visitor.identity.source_id.clone());
+    let known = handles.contacts.identify(&inbox, &source_id, &update, is_proven).await?;
+    let known = known.ok_or_else(|| ApiError::unauthorized("This identifier has to be proven: send its identifier_hash"))?;
+    handles.addresses.clear();
+    if let Some(url) = picture {
+        fetch_picture(handles.clone(), inbox.account.clone(), known.contact.clone(), url);
+    }
+    let now = Visitor::new(&handles, &visitor.website, known.contact, known.identity);
+    let mut answer = shown(&handles, &now).await?;
+    if known.is_other {
+        set(&mut answer, "widget_auth_token", now.token.into());
+    }
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// Names of attributes.
+#[derive(Deserialize, ToSchema)]
+pub struct AttributeNames {
+    #[serde(default, deserialize_with = "fields::texts")]
+    custom_attributes: Vec<String>,
+}
+
+impl Request for AttributeNames {}
+
+/// Takes attributes off the contact.
+#[utoipa::path(post, path = "", tag = "Widget", request_body = AttributeNames, responses((status = 200, description = "the contact")))]
+pub async fn destroy_custom_attributes(
+    handles: web::Data<Handles>,
+    visitor: Visitor,
+    throttle: Throttle,
+    body: Body<AttributeNames>,
+) -> ApiResult<HttpResponse> {
+    throttle.admit(Limit::Introductions, visitor.identity.id)?;
+    let update = Update { removed_attributes: body.value.custom_attributes, ..Update::default() };
+    let visitor = introduced(&handles, visitor, update).await?;
+    let mut answer = visitor.shown(&handles).await?;
+    set(&mut answer, "custom_attributes", visitor.contact.custom_attributes.clone());
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// The visitor after what it says of itself is noted.
+///
+/// # Errors
+/// 404 if it is gone, or a failure of ours.
+pub async fn introduced(handles: &Handles, visitor: Visitor, update: Update) -> ApiResult<Visitor> {
+    let source_id = visitor.identity.source_id.clone();
+    let known = handles.contacts.identify(&visitor.website.inbox, &source_id, &update, visitor.identity.hmac_verified).await?;
+    let known = known.ok_or_else(ApiError::not_found)?;
+    handles.addresses.clear();
+    Ok(Visitor { contact: known.contact, identity: known.identity, ..visitor })
+}
+
+async fn shown(handles: &Handles, visitor: &Visitor) -> ApiResult<Value> {
+    let contact = &visitor.contact;
+    let told = visitor.shown(handles).await?;
+    Ok(json!({
+        "id": contact.id,
+        "has_email": contact.email.is_some(),
+        "has_name": !contact.name.trim().is_empty(),
+        "has_phone_number": contact.phone_number.is_some(),
+        "identifier": told.get("identifier"),
+    }))
+}
