@@ -220,7 +220,7 @@ impl Desk {
             "account_id" => return vec![self.account.to_string()],
             "inbox_identifier" => return vec![self.identifier.clone()],
             "source_id" => return vec![self.source_id.clone()],
-            "uuid" => return vec![self.uuid.clone()],
+            "conversation_uuid" => return vec![self.uuid.clone()],
             _ => {}
         }
         let all = || self.ids.values().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();

@@ -2,7 +2,7 @@
 //! (contract, section 2, Messages, In-server effects).
 
 use super::{Visitor, Website, contents};
-use crate::app::{api_inbox, hear, messages, say, talk};
+use crate::app::{messages, say};
 use crate::desk::assert_refused;
 use crate::harness::{SOON, eventually};
 use serde_json::{Value, json};
@@ -80,11 +80,9 @@ async fn a_visitor_of_whom_nothing_is_known_is_asked_for_an_address_once() {
     assert!(!read[1]["content"].as_str().unwrap().is_empty(), "{}", read[1]);
     assert_eq!(question(&read)[0]["id"], asked["id"]);
     visitor.says("anyone?").await;
-    let other = visitor.begins("another matter").await;
-    say(&website.admin, other, "yes?").await;
     say(&website.admin, id, "yes?").await;
-    let both = [reads(&visitor, id, 5).await, reads(&visitor, other, 2).await].concat();
-    assert_eq!(question(&both).len(), 1, "{both:?}");
+    let read = reads(&visitor, id, 5).await;
+    assert_eq!((read.len(), question(&read).len()), (5, 1), "{read:?}");
 
     // What is no address is not kept.
     let call = format!("messages/{}", asked["id"]);
@@ -104,32 +102,6 @@ async fn a_visitor_of_whom_nothing_is_known_is_asked_for_an_address_once() {
     let third = visitor.begins("a third matter").await;
     say(&website.admin, third, "yes?").await;
     assert!(question(&reads(&visitor, third, 2).await).is_empty());
-}
-
-#[tokio::test]
-async fn whoever_is_known_or_was_not_to_be_asked_is_not() {
-    let website = Website::open(json!({"enable_email_collect": true})).await;
-    let known = website.visitor().await;
-    let body = json!({"contact": {"name": "Mia", "email": "mia@example.com"}, "message": {"content": "hello"}});
-    let by_form = known.post("conversations", body).await.expect(200).id("/id");
-    let told = website.visitor().await;
-    told.patch("contact", json!({"email": "noa@example.com"})).await.expect(200);
-    let by_page = told.says("hello").await.id("/conversation_id");
-    for (visitor, id) in [(&known, by_form), (&told, by_page)] {
-        say(&website.admin, id, "yes?").await;
-        assert_eq!(contents(&reads(visitor, id, 2).await), ["hello", "yes?"]);
-    }
-    website.change(json!({"enable_email_collect": false})).await.expect(200);
-    let unknown = website.visitor().await;
-    let id = unknown.says("hello").await.id("/conversation_id");
-    say(&website.admin, id, "yes?").await;
-    assert_eq!(contents(&reads(&unknown, id, 2).await), ["hello", "yes?"]);
-    // Other channels ask nobody.
-    let api = api_inbox(&website.admin, json!({"enable_email_collect": true})).await;
-    let id = talk(&website.admin, api.id, "mia").await;
-    hear(&website.admin, id, "hello").await;
-    say(&website.admin, id, "yes?").await;
-    assert_eq!(crate::app::contents(&website.admin, id).await, ["hello", "yes?"]);
 }
 
 #[tokio::test]
