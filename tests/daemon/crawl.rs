@@ -139,6 +139,48 @@ async fn the_app_of_one_inbox_reaches_nothing_of_another_one() {
 }
 
 #[tokio::test]
+async fn a_visitor_of_one_website_reaches_nothing_of_another_one() {
+    let surface = Surface::new().await;
+    let (own, victim, nobody) = (&surface.own, &surface.victim, surface.daemon.visitor());
+    let body = json!({"content": "x", "message": {"content": "x", "submitted_values": {"value": "x"}}, "typing_status": "on",
+        "name": "x", "label": "x", "custom_attributes": {"a": 1}, "custom_attribute": ["a"]});
+    let routes = ROUTES.iter().filter(|route| route.audience == Audience::Visitor && !route.path.ends_with("/config"));
+    let mut asked = 0;
+    for route in routes {
+        // There: as the visitor of here, and with what opens other things there.
+        for client in [&own.visitor, &nobody.with_visitor(&victim.contact_pubsub), &nobody.with_visitor(&victim.source_id)] {
+            let answer = ask(client, route, &victim.path(route), &body).await;
+            assert_eq!(answer.status, 401, "{}: {}", answer.request, answer.text);
+            assert_silent(&answer, victim);
+        }
+        // Here: by the ids of there, and by those of the account that are not the visitor's own.
+        let here = own.path(route);
+        let is_of_one = ["/messages", "toggle_typing", "update_last_seen", "toggle_status", "transcript"];
+        if is_of_one.iter().any(|end| route.path.ends_with(end)) {
+            for id in [victim.visitor_conversation, own_conversation(own)] {
+                let answer = ask(&own.visitor, route, &format!("{here}&conversation_id={id}"), &body).await;
+                assert_absent(&answer, None);
+                asked += 1;
+            }
+        }
+        if parameters(route).contains(&"message_id") {
+            for id in victim.values("message_id").into_iter().chain([own.values("message_id").remove(0)]) {
+                let path = format!("{}?website_token={}", route.path.replace("{message_id}", &id), own.website_token);
+                assert_absent(&ask(&own.visitor, route, &path, &body).await, None);
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 15, "{asked}");
+    assert_untouched(victim, &rows(&surface.daemon).await);
+}
+
+/// The conversation of the API inbox of a desk.
+fn own_conversation(desk: &Desk) -> i64 {
+    desk.values("conversation_id").remove(0).parse().unwrap()
+}
+
+#[tokio::test]
 async fn streams_and_files_of_another_account_are_closed() {
     let surface = Surface::new().await;
     let (own, victim, daemon) = (&surface.own, &surface.victim, &surface.daemon);

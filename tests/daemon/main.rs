@@ -77,5 +77,6 @@ mod traps;
 mod unread_counts;
 mod webhook_deliveries;
 mod webhooks;
+mod website;
 mod whatsapp;
 mod whatsapp_oracles;

@@ -36,6 +36,7 @@ const REFUSED_TO_AGENTS: &[(&str, &str, &str)] = &[
 const REFUSED: &str = "You are not authorized to do this action";
 const NOT_FOR_BOTS: &str = "Access to this endpoint is not authorized for bots";
 const NOT_FOUND: &str = "Resource could not be found";
+const NO_WEBSITE: &str = "web widget does not exist";
 
 /// What the table says of every route: method and path → roles.
 fn table() -> BTreeMap<(String, String), BTreeSet<&'static str>> {
@@ -92,6 +93,10 @@ async fn every_route_is_open_to_its_roles_and_to_nobody_else() {
             }
             continue;
         }
+        if roles.contains("visitor") {
+            assert_is_for_visitors(&surface, route, &path).await;
+            continue;
+        }
         let (as_bot, as_app) = (ask(&own.bot, route, &path).await, ask(&own.platform, route, &path).await);
         if roles.contains("platform") {
             assert_eq!(roles.len(), 1, "{} {}", route.method, route.path);
@@ -145,6 +150,30 @@ async fn every_route_is_open_to_its_roles_and_to_nobody_else() {
         strangers.iter().for_each(|answer| assert_words(answer, 404, NOT_FOUND));
     }
     assert!(!surface.daemon.log().contains("panicked"), "{}", surface.daemon.log());
+}
+
+/// A website is named by its token and a visitor by the one that its page was given; whoever has neither is nobody here, be it an
+/// administrator. The page's first call makes a visitor.
+async fn assert_is_for_visitors(surface: &Surface, route: &Route, path: &str) {
+    let body = matches!(route.method, "POST" | "PUT" | "PATCH").then(|| json!({}));
+    let (own, other, nobody) = (&surface.own, &surface.victim, surface.daemon.visitor());
+    let ask = async |client: &Client, path: &str| call(client, route.method, path, body.as_ref()).await;
+    let nowhere = path.split('?').next().unwrap_or_default();
+    for client in [&own.visitor, &own.admin, &nobody] {
+        assert_words(&ask(client, nowhere).await, 404, NO_WEBSITE);
+        assert_words(&ask(client, &format!("{nowhere}?website_token={}", own.identifier)).await, 404, NO_WEBSITE);
+    }
+    let strangers = [&nobody, &nobody.with_visitor(&own.contact_pubsub), &own.bot, &own.platform, &own.agent, &own.admin, &other.visitor];
+    for client in strangers {
+        let answer = ask(client, path).await;
+        match route.path.ends_with("/config") {
+            true => assert_let_in(&answer),
+            false => assert_eq!(answer.status, 401, "{}: {}", answer.request, answer.text),
+        }
+    }
+    let as_visitor = ask(&own.visitor, path).await;
+    assert_let_in(&as_visitor);
+    assert_reached(true, &as_visitor);
 }
 
 /// Nothing that is removed here is there, so that what comes later still finds everything.

@@ -2,7 +2,7 @@
 //! that know nothing of each other. A route added to the table is walked without a word here.
 
 use crate::harness::{Answer, Client, Daemon, Database, Receiver, Reply, SOON, eventually};
-use konversio::http::routes::{ROUTES, Route};
+use konversio::http::routes::{Audience, ROUTES, Route};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnection};
@@ -40,6 +40,12 @@ pub struct Desk {
     pub source_id: String,
     /// Opens the contact's stream of events.
     pub contact_pubsub: String,
+    /// What its website's pages name its website inbox by.
+    pub website_token: String,
+    /// A visitor of its website, who has written.
+    pub visitor: Client,
+    /// What the visitor's conversation is called in addresses.
+    pub visitor_conversation: i64,
     /// A stored file.
     pub file_url: String,
     /// The word that all its texts contain.
@@ -47,6 +53,10 @@ pub struct Desk {
     /// Its rows.
     pub rows: Rows,
     ids: BTreeMap<String, Vec<i64>>,
+    /// A message of the visitor.
+    visitor_message: i64,
+    /// What the survey of a conversation is called by.
+    uuid: String,
 }
 
 /// A daemon with two desks.
@@ -151,6 +161,18 @@ impl Desk {
                 made.insert(name, id);
             }
         }
+        // Last, so that the first of each kind are those of the API inbox.
+        let channel = json!({"type": "web_widget", "website_url": format!("https://{mark}.example")});
+        let fields = json!({"name": format!("{mark} website"), "enable_email_collect": false, "channel": channel});
+        let website_token = admin.post(admin.a("/inboxes"), fields).await.expect(200).str("/website_token").to_owned();
+        let of_widget = |rest: &str| format!("/api/v1/widget/{rest}?website_token={website_token}");
+        let came = daemon.visitor().post(of_widget("config"), json!({})).await.expect(200);
+        let visitor = daemon.visitor().with_visitor(came.str("/website_channel_config/auth_token"));
+        let words = json!({"message": {"content": format!("{mark} wonders")}});
+        let written = visitor.post(of_widget("messages"), words).await.expect(200);
+        let (visitor_message, visitor_conversation) = (written.id("/id"), written.id("/conversation_id"));
+        let shown = admin.get(admin.a(&format!("/conversations/{visitor_conversation}"))).await.expect(200);
+        let uuid = shown.str("/uuid").to_owned();
         eventually(SOON, async || (queued(daemon).await == 0).then_some(())).await;
 
         let mut rows = rows(daemon).await;
@@ -161,7 +183,9 @@ impl Desk {
         for (table, rows) in &rows {
             let id_column = if table == "conversations" { "display_id" } else { "id" };
             let of_rows = rows.iter().filter_map(|row| serde_json::from_str::<Value>(row).ok()?.get(id_column)?.as_i64());
-            ids.insert(table.clone(), of_rows.collect());
+            let mut of_rows: Vec<i64> = of_rows.collect();
+            of_rows.sort_unstable();
+            ids.insert(table.clone(), of_rows);
         }
         ids.insert("users".to_owned(), people.clone());
         ids.insert("accounts".to_owned(), vec![account]);
@@ -178,10 +202,15 @@ impl Desk {
             identifier,
             source_id,
             contact_pubsub,
+            website_token,
+            visitor,
+            visitor_conversation,
             file_url,
             mark,
             rows,
             ids,
+            visitor_message,
+            uuid,
         }
     }
 
@@ -191,6 +220,7 @@ impl Desk {
             "account_id" => return vec![self.account.to_string()],
             "inbox_identifier" => return vec![self.identifier.clone()],
             "source_id" => return vec![self.source_id.clone()],
+            "conversation_uuid" => return vec![self.uuid.clone()],
             _ => {}
         }
         let all = || self.ids.values().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();
@@ -217,8 +247,13 @@ impl Desk {
         exact.or_else(similar).map(|(_, ids)| ids)
     }
 
-    /// The path of a route with this desk's ids; an id that it has none of is [`NOBODYS`].
+    /// The path of a route with this desk's ids; an id that it has none of is [`NOBODYS`]. Where visitors call, it names the website.
     pub fn path(&self, route: &Route) -> String {
+        if route.audience == Audience::Visitor {
+            let path = route.path.replace("{message_id}", &self.visitor_message.to_string());
+            let path = path.replace("{label}", &format!("{}-label", self.mark));
+            return format!("{path}?website_token={}", self.website_token);
+        }
         let fill = |path: String, name: &str| {
             let value = self.values(name).into_iter().next().unwrap_or_else(|| NOBODYS.to_string());
             path.replace(&format!("{{{name}}}"), &value)

@@ -13,6 +13,7 @@ pub struct Client {
     http: reqwest::Client,
     base_url: String,
     token: Option<String>,
+    visitor: Option<String>,
     account: i64,
 }
 
@@ -42,7 +43,7 @@ impl Client {
         // here: to read the system's certificates would cost more than most tests.
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(Duration::from_secs(60));
         let http = http.no_proxy().tls_certs_only([]);
-        Client { http: http.build().unwrap(), base_url: base_url.trim_end_matches('/').to_owned(), token: None, account: 1 }
+        Client { http: http.build().unwrap(), base_url: base_url.trim_end_matches('/').to_owned(), token: None, visitor: None, account: 1 }
     }
 
     /// The same with this API token.
@@ -53,6 +54,11 @@ impl Client {
     /// The same without credentials.
     pub fn without_token(&self) -> Self {
         Client { token: None, ..self.clone() }
+    }
+
+    /// The same as a visitor of a website, with the token that its page was given.
+    pub fn with_visitor(&self, auth_token: &str) -> Self {
+        Client { visitor: Some(auth_token.to_owned()), ..self.clone() }
     }
 
     /// The same for another account.
@@ -103,11 +109,14 @@ impl Client {
     /// A request with this client's credentials, to be completed by the test; send it with [`Client::answer`].
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base_url) };
-        let request = self.http.request(method, url);
-        match &self.token {
-            Some(token) => request.header("api_access_token", token),
-            None => request,
+        let mut request = self.http.request(method, url);
+        if let Some(token) = &self.token {
+            request = request.header("api_access_token", token);
         }
+        if let Some(token) = &self.visitor {
+            request = request.header("x-auth-token", token);
+        }
+        request
     }
 
     /// Sends a request and reads its whole answer. Fails the test when there is none; see [`Client::try_answer`].

@@ -83,6 +83,8 @@ fn misformed(path: &str, status: u16, text: &str, body: &Value) -> Option<&'stat
         _ if !body.is_object() => Some(if text.is_empty() { "has no body" } else { "is no object" }),
         _ if !is_text(&body["error"]) => Some("has no `error`"),
         _ if body["error"] != body["message"] => Some("says another `message` than `error`"),
+        // The contract's words for a website that is none (section 6).
+        404 if path.starts_with("/api/v1/widget/") && body["error"] == "web widget does not exist" => None,
         404 if body["error"] != "Resource could not be found" => Some("has other words than the contract"),
         _ => None,
     }
@@ -195,6 +197,8 @@ fn refusals_have_the_contracts_forms() {
         ("/api/v1/x", 422, same.clone(), true),
         ("/api/v1/x", 404, same.clone(), false),
         ("/api/v1/x", 404, json!({"error": "Resource could not be found", "message": "Resource could not be found"}), true),
+        ("/api/v1/widget/x", 404, json!({"error": "web widget does not exist", "message": "web widget does not exist"}), true),
+        ("/api/v1/x", 404, json!({"error": "web widget does not exist", "message": "web widget does not exist"}), false),
         ("/api/v1/x", 422, json!({"error": "No", "message": "Yes"}), false),
         ("/api/v1/x", 422, json!({"error": "No", "message": "No", "attributes": ["name"]}), true),
         ("/api/v1/x", 422, json!({"error": "No", "message": "No", "attributes": []}), false),

@@ -33,6 +33,36 @@ pub const ROWS: &[(&str, &str)] = &[
         POST /public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/update_last_seen
         GET|POST /public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages
         PUT|PATCH /public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages/{message_id}
+        GET|PUT /public/api/v1/csat_survey/{conversation_uuid}
+        GET /packs/js/sdk.js
+        GET /widget
+        GET /widget/assets/{file_name}
+        GET /survey/responses/{conversation_uuid}
+        ",
+    ),
+    (
+        "visitor",
+        "
+        POST /api/v1/widget/config
+        GET|POST /api/v1/widget/conversations
+        GET /api/v1/widget/conversations/all
+        GET /api/v1/widget/conversations/toggle_status
+        POST /api/v1/widget/conversations/toggle_typing
+        POST /api/v1/widget/conversations/update_last_seen
+        POST /api/v1/widget/conversations/transcript
+        POST /api/v1/widget/conversations/set_custom_attributes
+        POST /api/v1/widget/conversations/destroy_custom_attributes
+        GET|POST /api/v1/widget/messages
+        PUT|PATCH /api/v1/widget/messages/{message_id}
+        GET|PUT|PATCH /api/v1/widget/contact
+        PUT|PATCH /api/v1/widget/contact/set_user
+        POST /api/v1/widget/contact/destroy_custom_attributes
+        GET /api/v1/widget/inbox_members
+        GET /api/v1/widget/campaigns
+        POST /api/v1/widget/events
+        POST /api/v1/widget/labels
+        DELETE /api/v1/widget/labels/{label}
+        POST /api/v1/widget/direct_uploads
         ",
     ),
     (
