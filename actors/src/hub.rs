@@ -5,6 +5,10 @@
 //!
 //! Whoever was away reads the log from the last event it heard, and begins to listen: subscribing tells the newest event
 //! that was published before. Up to there the log is read, everything later is heard, so nothing is lost or doubled.
+mod persons;
+
+pub use persons::Person;
+
 use crate::catalog::{Catalog, Snapshot};
 use crate::event::{Audience, Event, Fact};
 use crate::event_log::{EventLog, Scope};
@@ -14,6 +18,7 @@ use crate::wire::Wire;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use entity::contact_inbox;
+use persons::{Persons, person_of};
 use sea_orm::{DbErr, EntityTrait};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
@@ -59,6 +64,7 @@ pub struct Hub {
 
 struct Index {
     subscriptions: HashMap<Listener, Vec<Subscription>>,
+    persons: Persons,
     next_id: u64,
     /// The newest event that was published.
     newest: i64,
@@ -92,7 +98,7 @@ pub struct Page {
 impl Hub {
     /// Without listeners; `newest` is the newest event of the log.
     pub fn new(catalog: Catalog, wire: Wire, log: EventLog, newest: i64) -> Self {
-        let index = Index { subscriptions: HashMap::new(), next_id: 0, newest };
+        let index = Index { subscriptions: HashMap::new(), persons: Persons::default(), next_id: 0, newest };
         Hub {
             index: Arc::new(Mutex::new(index)),
             presence: Arc::default(),
@@ -146,6 +152,14 @@ impl Hub {
         Some(Subscribed { id, since, listener, hub: self.clone() })
     }
 
+    /// An identity has proven whose it is: while it listens, it hears what is said to the person under any of its identities.
+    pub fn note_proven(&self, contact_inbox_id: i64, person: Person) {
+        let mut index = self.lock();
+        if index.subscriptions.contains_key(&Listener::Contact { contact_inbox_id }) {
+            index.persons.note(contact_inbox_id, person);
+        }
+    }
+
     /// The newest event that was published.
     pub fn newest(&self) -> i64 {
         self.lock().newest
@@ -157,14 +171,16 @@ impl Hub {
     /// If the database fails.
     pub async fn page(&self, listener: Listener, after: i64, up_to: i64) -> Result<Option<Page>, DbErr> {
         let catalog = self.catalog.now();
-        let Some(scope) = self.scope(&catalog, listener).await? else { return Ok(Some(Page { frames: Vec::new(), reached: up_to })) };
+        let Some((scope, person)) = self.scope(&catalog, listener).await? else {
+            return Ok(Some(Page { frames: Vec::new(), reached: up_to }));
+        };
         let Some(rows) = self.log.read(&scope, after, up_to, PAGE).await? else { return Ok(None) };
         let is_full = u64::try_from(rows.len()).is_ok_and(|length| length == PAGE);
         let reached = rows.last().filter(|_| is_full).map_or(up_to, |(id, _)| *id);
         let mut frames = Vec::with_capacity(rows.len());
         for (id, logged) in rows {
             match Event::parse(&logged) {
-                Ok(event) if !event.fact.is_momentary() && listeners(&catalog, &event).contains(&listener) => {
+                Ok(event) if !event.fact.is_momentary() && is_heard(&catalog, &event, listener, person) => {
                     frames.push((id, self.render(&event, listener)));
                 }
                 Ok(_) => {}
@@ -185,24 +201,33 @@ impl Hub {
         self.log.before(since).await
     }
 
-    /// Which part of the log may concern a listener; what of it does, [`listeners`] decides.
-    async fn scope(&self, catalog: &Snapshot, listener: Listener) -> Result<Option<Scope>, DbErr> {
+    /// Which part of the log may concern a listener, and whom it has proven to be; what of it does, [`is_heard`] decides.
+    async fn scope(&self, catalog: &Snapshot, listener: Listener) -> Result<Option<(Scope, Option<Person>)>, DbErr> {
         match listener {
             Listener::User { account_id, user_id } => {
                 let inboxes = catalog.all_inboxes().filter(|inbox| inbox.row.account_id == account_id && inbox.is_visible_to(user_id));
-                Ok(Some(Scope { account_id, inboxes: inboxes.map(|inbox| inbox.row.id).collect() }))
+                Ok(Some((Scope { account_id, inboxes: inboxes.map(|inbox| inbox.row.id).collect() }, None)))
             }
             Listener::Contact { contact_inbox_id } => {
                 let identity = contact_inbox::Entity::find_by_id(contact_inbox_id).one(&self.log.db().read).await?;
-                let inbox = identity.and_then(|identity| catalog.inbox(identity.inbox_id));
-                Ok(inbox.map(|inbox| Scope { account_id: inbox.row.account_id, inboxes: vec![inbox.row.id] }))
+                let inbox = identity.as_ref().and_then(|identity| catalog.inbox(identity.inbox_id));
+                let person = identity.as_ref().filter(|identity| identity.hmac_verified);
+                let person = person.map(|identity| (identity.contact_id, identity.inbox_id));
+                Ok(inbox.map(|inbox| (Scope { account_id: inbox.row.account_id, inboxes: vec![inbox.row.id] }, person)))
             }
         }
     }
 
     /// Hands an event to everybody who may hear it. Called in the order of the commits; never waits.
     pub fn publish(&self, event: &Event) {
-        let is_heard = self.send(event.id, listeners(&self.catalog.now(), event), |listener| self.render(event, listener));
+        let mut listeners = listeners(&self.catalog.now(), event);
+        if let Some(person) = person_of(event) {
+            let index = self.lock();
+            let all = index.persons.addresses(person).iter().map(|id| Listener::Contact { contact_inbox_id: *id });
+            let others: Vec<Listener> = all.filter(|listener| !listeners.contains(listener)).collect();
+            listeners.extend(others);
+        }
+        let is_heard = self.send(event.id, listeners, |listener| self.render(event, listener));
         if let Some(view) = event.fact.conversation().filter(|_| is_heard && event.fact.changes_unread()) {
             self.unread.lock().unwrap_or_else(PoisonError::into_inner).insert((event.account.id, view.inbox.id));
         }
@@ -276,7 +301,7 @@ impl Hub {
                 subscription.mailbox.push(Frame { subscription: subscription.id, event_id, message })
             });
             if found.is_empty() {
-                index.subscriptions.remove(&listener);
+                index.remove(listener);
             }
         }
         for_users.is_some() || for_contacts.is_some()
@@ -310,19 +335,29 @@ impl Hub {
     }
 }
 
+impl Index {
+    /// Nobody listens any more.
+    fn remove(&mut self, listener: Listener) {
+        self.subscriptions.remove(&listener);
+        if let Listener::Contact { contact_inbox_id } = listener {
+            self.persons.forget(contact_inbox_id);
+        }
+    }
+}
+
 impl Drop for Subscribed {
     fn drop(&mut self) {
         let mut index = self.hub.lock();
         if let Some(found) = index.subscriptions.get_mut(&self.listener) {
             found.retain(|subscription| subscription.id != self.id);
             if found.is_empty() {
-                index.subscriptions.remove(&self.listener);
+                index.remove(self.listener);
             }
         }
     }
 }
 
-/// Who may hear of an event now: the one place that decides it, live and from the log.
+/// Who may hear of an event now, but for the other addresses of a person.
 fn listeners(catalog: &Snapshot, event: &Event) -> Vec<Listener> {
     let account_id = event.account.id;
     let mut listeners: Vec<Listener> = match event.fact.audience() {
@@ -338,6 +373,11 @@ fn listeners(catalog: &Snapshot, event: &Event) -> Vec<Listener> {
         listeners.retain(|listener| *listener != typist);
     }
     listeners
+}
+
+/// Whether somebody who was away would have heard of an event.
+fn is_heard(catalog: &Snapshot, event: &Event, listener: Listener, person: Option<Person>) -> bool {
+    listeners(catalog, event).contains(&listener) || (person.is_some() && person_of(event) == person)
 }
 
 /// Those who may see the conversations of an inbox.

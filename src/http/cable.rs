@@ -271,6 +271,7 @@ impl Socket {
         let subscribed = self.handles.hub.subscribe(listener, &subscription.token, self.mailbox.mailbox.clone());
         subscription.position = subscribed.as_ref().map_or(0, |subscribed| subscribed.since);
         subscription.live = subscribed;
+        subscription.who.listens(&self.handles);
         subscription.live.is_some()
     }
 

@@ -204,6 +204,7 @@ pub async fn update_contact(
     let updated = handles.contacts.update(&inbox.account, row, update).await?;
     if let Some(identifier) = proven {
         handles.contacts.prove(&inbox, &path.1, &identifier).await?;
+        handles.hub.note_proven(identity.id, (identity.contact_id, identity.inbox_id));
     }
     let (mut shown, row) = (shown_contact(&updated, &identity), contact_row(&updated));
     if let Value::Object(row) = row {

@@ -11,7 +11,7 @@ use actors::contacts::Update;
 use actors::system::Handles;
 use actors::wire::set;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 /// What is known of the visitor.
@@ -31,6 +31,7 @@ pub async fn update(
     throttle.admit(Limit::Introductions, visitor.identity.id)?;
     // Who it is only its site can say.
     let update = Update { identifier: None, ..body.value.checked()?.update() };
+    check_growth(&visitor.contact.custom_attributes, &update.custom_attributes)?;
     let visitor = introduced(&handles, visitor, update).await?;
     Ok(HttpResponse::Ok().json(shown(&handles, &visitor).await?))
 }
@@ -47,6 +48,7 @@ pub async fn set_user(
     let contact = body.value.checked()?;
     let is_proven = contact.is_proven(&visitor.website.inbox, visitor.website.settings().hmac_mandatory)?;
     let update = contact.update();
+    check_growth(&visitor.contact.custom_attributes, &update.custom_attributes)?;
     let picture = update.avatar_url.clone().flatten().filter(|url| !url.is_empty());
     // The address itself is not shown to agents: whose it is, and what it would tell of them, nobody knows.
     let update = Update { avatar_url: None, ..update };
@@ -54,6 +56,9 @@ pub async fn set_user(
     let known = handles.contacts.identify(&inbox, &source_id, &update, is_proven).await?;
     let known = known.ok_or_else(|| ApiError::unauthorized("This identifier has to be proven: send its identifier_hash"))?;
     handles.addresses.clear();
+    if known.identity.hmac_verified {
+        handles.hub.note_proven(known.identity.id, (known.contact.id, known.identity.inbox_id));
+    }
     if let Some(url) = picture {
         fetch_picture(handles.clone(), inbox.account.clone(), known.contact.clone(), url);
     }
@@ -100,6 +105,30 @@ pub async fn introduced(handles: &Handles, visitor: Visitor, update: Update) -> 
     let known = known.ok_or_else(ApiError::not_found)?;
     handles.addresses.clear();
     Ok(Visitor { contact: known.contact, identity: known.identity, ..visitor })
+}
+
+/// How many attributes a visitor may give a contact or a conversation, and how large they may be together, in bytes: what they say
+/// travels with every event.
+const ATTRIBUTES: usize = 100;
+const ATTRIBUTES_LIMIT: usize = 32 << 10;
+
+/// Refuses attributes that would become too many or too large with those that are there.
+///
+/// # Errors
+/// 422.
+pub fn check_growth(before: &Value, more: &Map<String, Value>) -> ApiResult<()> {
+    if more.is_empty() {
+        return Ok(());
+    }
+    let mut after = before.as_object().cloned().unwrap_or_default();
+    after.extend(more.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let is_large = |attributes: Map<String, Value>| Value::Object(attributes).to_string().len() > ATTRIBUTES_LIMIT;
+    let words = match () {
+        () if after.len() > ATTRIBUTES => format!("custom_attributes: there can be at most {ATTRIBUTES}"),
+        () if is_large(after) => format!("custom_attributes: together they can have at most {ATTRIBUTES_LIMIT} bytes"),
+        () => return Ok(()),
+    };
+    Err(ApiError::invalid("custom_attributes", words))
 }
 
 async fn shown(handles: &Handles, visitor: &Visitor) -> ApiResult<Value> {

@@ -8,7 +8,7 @@ use super::idempotency::Claim;
 use super::scope::Found;
 use super::throttle::{Limit, Throttle};
 use super::visitors::{OwnConversation, Visitor};
-use super::widget_contacts::introduced;
+use super::widget_contacts::{check_growth, introduced};
 use super::widget_messages::{Said, Surroundings, WidgetMessage, page, shown_message};
 use super::{fields, transcript, views};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -130,6 +130,8 @@ pub async fn create(
     }
     throttle.admit_address(Limit::VisitorConversations)?;
     check_attributes("custom_attributes", custom_attributes.as_ref())?;
+    let attributes = custom_attributes.unwrap_or_default();
+    check_growth(&Value::Null, &attributes)?;
     let contact = contact.map(ClientContact::checked).transpose()?;
     let labels = defined(&handles, visitor.website.inbox.row.account_id, &labels).await?;
     let said = match message {
@@ -138,9 +140,9 @@ pub async fn create(
     };
     if let Some(contact) = contact {
         let update = actors::contacts::Update { identifier: None, avatar_url: None, ..contact.update() };
+        check_growth(&visitor.contact.custom_attributes, &update.custom_attributes)?;
         visitor = introduced(&handles, visitor, update).await?;
     }
-    let attributes = custom_attributes.unwrap_or_default();
     let command = match said {
         Some(said) => {
             let surroundings = Surroundings { target: Target::New, custom_attributes: attributes, labels };
@@ -259,8 +261,10 @@ pub async fn set_custom_attributes(
 ) -> ApiResult<HttpResponse> {
     check_attributes("custom_attributes", body.value.custom_attributes.as_ref())?;
     let own = visitor.existing(&handles, which.conversation_id).await?;
+    let more = body.value.custom_attributes.unwrap_or_default();
+    check_growth(&own.row.custom_attributes, &more)?;
     let mut attributes = own.row.custom_attributes.as_object().cloned().unwrap_or_default();
-    attributes.extend(body.value.custom_attributes.unwrap_or_default());
+    attributes.extend(more);
     change(&handles, own, Change::CustomAttributes(attributes)).await?;
     Ok(HttpResponse::Ok().finish())
 }

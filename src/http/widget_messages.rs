@@ -7,6 +7,7 @@ use super::contacts::check_attributes;
 use super::error::{ApiError, ApiResult};
 use super::idempotency::Claim;
 use super::visitors::{OwnConversation, Visitor};
+use super::widget_contacts::check_growth;
 use super::widget_conversations::defined;
 use super::{fields, message_pages, messages, views, visitor_files};
 use actix_web::http::header;
@@ -226,6 +227,7 @@ pub async fn create(
     }
     let Beside { custom_attributes, labels } = parse(&body.object)?;
     check_attributes("custom_attributes", custom_attributes.as_ref())?;
+    check_growth(&Value::Null, custom_attributes.as_ref().unwrap_or(&Map::new()))?;
     let labels = defined(&handles, visitor.website.inbox.row.account_id, &labels).await?;
     let own = visitor.conversation(&handles, which.conversation_id).await?;
     let mut said = Said::new(&handles, &visitor, body.value, body.files).await?;

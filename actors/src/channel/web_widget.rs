@@ -5,7 +5,8 @@
 use super::{Channel, ChannelError, Inlet, SessionStatus};
 use crate::message::{Capabilities, Delivery, Outbound, ProviderId};
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::LazyLock;
 
 /// Names of the contract (section 2, Inboxes).
@@ -25,6 +26,7 @@ pub struct Settings {
     /// Visitors are asked for something before they write.
     pub pre_chat_form_enabled: bool,
     /// What they are asked for.
+    #[serde(deserialize_with = "object")]
     pub pre_chat_form_options: PreChatForm,
     /// Answers that a visitor has not seen are sent by mail.
     pub continuity_via_email: bool,
@@ -74,6 +76,7 @@ pub struct PreChatForm {
     /// What stands above the fields.
     pub pre_chat_message: Option<String>,
     /// The fields, in their order.
+    #[serde(deserialize_with = "objects")]
     pub pre_chat_fields: Vec<PreChatField>,
 }
 
@@ -105,7 +108,18 @@ pub struct PreChatField {
     pub regex_cue: Option<String>,
 }
 
-fn list<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+/// A list is no object, though serde would read one into a struct.
+fn object<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    let fields = serde_json::Map::deserialize(deserializer)?;
+    serde_json::from_value(fields.into()).map_err(D::Error::custom)
+}
+
+fn objects<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let list = Vec::<serde_json::Map<String, serde_json::Value>>::deserialize(deserializer)?;
+    list.into_iter().map(|fields| serde_json::from_value(fields.into()).map_err(D::Error::custom)).collect()
+}
+
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
@@ -158,6 +172,9 @@ impl Settings {
     pub fn validate(&self) -> Result<(), String> {
         if self.website_url.chars().count() > 2048 {
             return Err("website_url is longer than 2048 characters".into());
+        }
+        if !self.website_url.is_empty() && !is_website(&self.website_url) {
+            return Err("website_url must be the address of a website, such as https://shop.example".into());
         }
         if !is_color(&self.widget_color) {
             return Err("widget_color must be a colour such as #1f93ff".into());
@@ -231,6 +248,12 @@ impl PreChatField {
         }
         Ok(())
     }
+}
+
+/// With its scheme or without.
+fn is_website(text: &str) -> bool {
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    reqwest::Url::parse(&with_scheme).is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host())
 }
 
 fn is_color(text: &str) -> bool {
@@ -323,6 +346,9 @@ mod tests {
             (Settings::default(), ""),
             (Settings { widget_color: "#fff".into(), locale: "pt_BR".into(), ..Settings::default() }, ""),
             (Settings { pre_chat_form_options: field(good.clone()), ..Settings::default() }, ""),
+            (Settings { website_url: "shop.example/start".into(), ..Settings::default() }, ""),
+            (Settings { website_url: "javascript:alert(1)".into(), ..Settings::default() }, "website_url"),
+            (Settings { website_url: "file:///etc/passwd".into(), ..Settings::default() }, "website_url"),
             (Settings { widget_color: "red".into(), ..Settings::default() }, "widget_color"),
             (Settings { widget_color: "#12345g".into(), ..Settings::default() }, "widget_color"),
             (Settings { welcome_title: "x".repeat(1001), ..Settings::default() }, "welcome_title"),

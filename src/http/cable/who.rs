@@ -12,7 +12,7 @@ pub enum Who {
     /// A user, to an account.
     User { account_id: i64, user_id: i64 },
     /// A contact, by its identity in an inbox.
-    Contact { account_id: i64, contact_id: i64, contact_inbox_id: i64 },
+    Contact { account_id: i64, contact_id: i64, contact_inbox_id: i64, inbox_id: i64, is_proven: bool },
 }
 
 impl Who {
@@ -32,7 +32,13 @@ impl Who {
         let found = contact_inbox::Entity::find().filter(contact_inbox::Column::PubsubToken.eq(&identifier.pubsub_token));
         let Some(identity) = found.one(&handles.db.read).await? else { return Ok(None) };
         let contact = contact::Entity::find_by_id(identity.contact_id).one(&handles.db.read).await?;
-        Ok(contact.map(|contact| Who::Contact { account_id: contact.account_id, contact_id: contact.id, contact_inbox_id: identity.id }))
+        Ok(contact.map(|contact| Who::Contact {
+            account_id: contact.account_id,
+            contact_id: contact.id,
+            contact_inbox_id: identity.id,
+            inbox_id: identity.inbox_id,
+            is_proven: identity.hmac_verified,
+        }))
     }
 
     /// As the hub knows it.
@@ -40,6 +46,13 @@ impl Who {
         match self {
             Who::User { account_id, user_id } => Listener::User { account_id, user_id },
             Who::Contact { contact_inbox_id, .. } => Listener::Contact { contact_inbox_id },
+        }
+    }
+
+    /// It listens now: a contact who has proven who it is hears what is said to it elsewhere in the inbox.
+    pub fn listens(self, handles: &Handles) {
+        if let Who::Contact { contact_id, contact_inbox_id, inbox_id, is_proven: true, .. } = self {
+            handles.hub.note_proven(contact_inbox_id, (contact_id, inbox_id));
         }
     }
 
