@@ -5,7 +5,7 @@ use super::body::{Body, Request};
 use super::client::{ConversationPath, Own, key, own_conversation};
 use super::error::{ApiError, ApiResult};
 use super::idempotency::Claim;
-use super::messages::{incoming, uploaded};
+use super::messages::{check_number, incoming, uploaded};
 use super::{direct_uploads, fields, views};
 use actix_web::{HttpResponse, web};
 use actors::conversation::rules::CONTENT_LIMIT;
@@ -80,6 +80,7 @@ pub async fn create(
     if content.as_deref().is_some_and(|content| content.chars().count() > CONTENT_LIMIT) {
         return Err(ApiError::invalid("content", format!("Content is too long (maximum is {CONTENT_LIMIT} characters)")));
     }
+    check_number(attachments.len() + body.files.len())?;
     let mut files = direct_uploads::named(&handles, inbox.row.account_id, &attachments).await?;
     files.extend(uploaded(body.files, None));
     let draft = Draft { content, content_type: "text".into(), echo_id, files, ..Draft::default() };

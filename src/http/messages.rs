@@ -257,6 +257,17 @@ pub fn uploaded(files: Vec<UploadedFile>, uploader_id: Option<i64>) -> impl Iter
     files.into_iter().map(move |file| NewFile { stored: file.keep(), uploader_id, blob_id: None })
 }
 
+/// How many files a request may bring.
+///
+/// # Errors
+/// 422.
+pub fn check_number(files: usize) -> ApiResult<()> {
+    match files > ATTACHMENTS_LIMIT {
+        true => Err(ApiError::invalid("attachments", format!("A message takes at most {ATTACHMENTS_LIMIT} attachments"))),
+        false => Ok(()),
+    }
+}
+
 /// What a request asks to be said, its files found already.
 ///
 /// # Errors
@@ -269,9 +280,7 @@ pub fn draft_of(fields: MessageFields, files: Vec<NewFile>) -> ApiResult<Draft> 
     if fields.content.as_deref().is_some_and(|content| content.chars().count() > CONTENT_LIMIT) {
         return Err(ApiError::invalid("content", format!("Content is too long (maximum is {CONTENT_LIMIT} characters)")));
     }
-    if files.len() > ATTACHMENTS_LIMIT {
-        return Err(ApiError::invalid("attachments", format!("A message takes at most {ATTACHMENTS_LIMIT} attachments")));
-    }
+    check_number(files.len())?;
     if fields.source_id.as_deref().is_some_and(|id| id.chars().count() > 1000) {
         return Err(ApiError::invalid("source_id", "source_id is longer than 1000 characters"));
     }

@@ -2,6 +2,7 @@
 use super::body::{Body, UploadedFile};
 use super::direct_uploads::{self, UploadFields};
 use super::error::{ApiError, ApiResult};
+use super::messages::check_number;
 use super::throttle::{Limit, Throttle};
 use super::visitors::Visitor;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -58,6 +59,7 @@ pub async fn announce(
 /// # Errors
 /// 422 naming a file that is not taken; nothing of the request is kept then.
 pub async fn taken(handles: &Handles, account_id: i64, uploaded: Vec<UploadedFile>, signed_ids: &[String]) -> ApiResult<Vec<NewFile>> {
+    check_number(uploaded.len() + signed_ids.len())?;
     let mut files = direct_uploads::named(handles, account_id, signed_ids).await?;
     for kind in files.iter().map(|file| &file.stored.content_type).chain(uploaded.iter().map(|file| &file.stored().content_type)) {
         check(kind, "attachments")?;

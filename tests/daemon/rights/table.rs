@@ -33,7 +33,6 @@ pub const ROWS: &[(&str, &str)] = &[
         POST /public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/update_last_seen
         GET|POST /public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages
         PUT|PATCH /public/api/v1/inboxes/{inbox_identifier}/contacts/{source_id}/conversations/{conversation_id}/messages/{message_id}
-        GET|PUT /public/api/v1/csat_survey/{conversation_uuid}
         GET /packs/js/sdk.js
         GET /widget
         GET /widget/assets/{file_name}
