@@ -550,7 +550,7 @@ pub(crate) mod tests {
             (Fact::MessageCreated(activity, conversation.clone()), agents),
             (Fact::ConversationCreated(conversation.clone()), both),
             (Fact::AssigneeChanged(conversation.clone()), agents),
-            (Fact::ConversationRead(conversation.clone()), agents),
+            (Fact::ConversationRead(conversation.clone()), both),
             (Fact::ContactCreated(conversation.contact.clone()), Audience::Account),
         ] {
             assert_eq!(fact.audience(), audience, "{}", fact.name());

@@ -72,20 +72,20 @@ pub async fn set_user(
 
 /// Names of attributes.
 #[derive(Deserialize, ToSchema)]
-pub struct AttributeNames {
+pub struct VisitorAttributeNames {
     #[serde(default, deserialize_with = "fields::texts")]
     custom_attributes: Vec<String>,
 }
 
-impl Request for AttributeNames {}
+impl Request for VisitorAttributeNames {}
 
 /// Takes attributes off the contact.
-#[utoipa::path(post, path = "", tag = "Widget", request_body = AttributeNames, responses((status = 200, description = "the contact")))]
+#[utoipa::path(post, path = "", tag = "Widget", request_body = VisitorAttributeNames, responses((status = 200, description = "the contact")))]
 pub async fn destroy_custom_attributes(
     handles: web::Data<Handles>,
     visitor: Visitor,
     throttle: Throttle,
-    body: Body<AttributeNames>,
+    body: Body<VisitorAttributeNames>,
 ) -> ApiResult<HttpResponse> {
     throttle.admit(Limit::Introductions, visitor.identity.id)?;
     let update = Update { removed_attributes: body.value.custom_attributes, ..Update::default() };
