@@ -1,5 +1,5 @@
 /** The manual's snippet on websites of every kind: as it is, late, twice, under a policy, and where it is not wanted. */
-import { expect, examine, openWidget, photograph, test, widget } from './fixture'
+import { examine, expect, openWidget, photograph, say, test, widget } from './fixture'
 import { hashSource } from './snippet'
 
 test('the snippet that the inbox gives is the manual’s, and works on a page of another origin', async ({
@@ -48,8 +48,7 @@ test('two snippets on a page make one widget, and one visitor', async ({ page, n
   const frame = await openWidget(page, site)
   await expect(page.locator('iframe')).toHaveCount(1)
   await frame.getByRole('button', { name: 'Start a conversation' }).click()
-  await frame.getByRole('textbox').fill('Once')
-  await frame.getByRole('textbox').press('Enter')
+  await say(frame, 'Once')
   await expect(frame.getByText('Sent')).toBeVisible()
   expect(await bob.written((await bob.conversation(inbox)).id)).toEqual(['Once'])
 })
@@ -66,8 +65,7 @@ test('a page whose policy allows the daemon’s scripts and frames and nothing e
   site.policy = `default-src 'none'; script-src 'nonce-host' ${hashSource(site.snippet)} ${daemon.url}; frame-src ${daemon.url}; style-src 'nonce-host'`
   const frame = await openWidget(page, site)
   await frame.getByRole('button', { name: 'Start a conversation' }).click()
-  await frame.getByRole('textbox').fill('Hello from a careful site')
-  await frame.getByRole('textbox').press('Enter')
+  await say(frame, 'Hello from a careful site')
   await expect(frame.getByText('Sent')).toBeVisible()
   await expect(page.locator('#cw-widget-holder')).toHaveCSS('position', 'fixed')
   await photograph(page, 'daemon/strict-policy')
@@ -112,8 +110,7 @@ test('another colour and other words show at the next load, and disturb nobody w
   page.on('websocket', (socket) => socket.on('close', () => closed++))
   const frame = await openWidget(page, site)
   await frame.getByRole('button', { name: 'Start a conversation' }).click()
-  await frame.getByRole('textbox').fill('Is the shop open?')
-  await frame.getByRole('textbox').press('Enter')
+  await say(frame, 'Is the shop open?')
   await expect(frame.getByText('Sent')).toBeVisible()
   const token = async () => (await context.cookies(site.url)).find(({ name }) => name === 'cw_conversation')?.value
   const before = await token()

@@ -2,6 +2,7 @@
  * What the tests against the real daemon have: one daemon for each worker, an inbox of its own for each test, a website on
  * another origin that carries its snippet, and Bob, an agent of it who is there.
  */
+import type { FrameLocator } from '@playwright/test'
 import { test as base } from '../tests/browser'
 import { HostSite } from '../tests/server/host'
 import { Agent, type Cable, type Inbox } from './agent'
@@ -10,6 +11,13 @@ import { Network } from './network'
 import { snippet } from './snippet'
 
 export { examine, expect, openWidget, photograph, widget } from '../tests/browser'
+
+/** The visitor writes something and sends it. */
+export async function say(frame: FrameLocator, text: string): Promise<void> {
+  const field = frame.getByRole('textbox', { name: 'Message' })
+  await field.fill(text)
+  await field.press('Enter')
+}
 
 const BOB = { name: 'Bob Tanaka', email: 'bob@example.com', role: 'agent', password: 'Agent-pass-1' }
 
@@ -67,6 +75,7 @@ export const test = base.extend<Fixtures, { daemon: Daemon; team: Team }>({
     await use(async (channel = {}, fields = {}) => {
       const inbox = await team.admin.post<Inbox>('/inboxes', {
         name: 'Paperclip & Co',
+        enable_email_collect: false,
         ...fields,
         channel: {
           type: 'web_widget',

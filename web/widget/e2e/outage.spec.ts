@@ -1,5 +1,5 @@
 /** Offline and back: what was typed meanwhile is sent once it is back, exactly once, whatever was lost. */
-import { expect, examine, openWidget, photograph, test } from './fixture'
+import { examine, expect, openWidget, photograph, say, test } from './fixture'
 
 const REFUSED = /ERR_CONNECTION|ERR_EMPTY_RESPONSE|ERR_SOCKET|WebSocket connection|Failed to load resource/
 const UNSENT = /Waiting to be sent|Sending/
@@ -16,11 +16,10 @@ test('the network goes while a conversation begins, and comes back', async ({
   const inbox = await newInbox()
   const frame = await openWidget(page, await newSite(inbox, network.url))
   await frame.getByRole('button', { name: 'Start a conversation' }).click()
-  await expect(frame.getByRole('textbox')).toBeFocused()
+  await expect(frame.getByRole('textbox', { name: 'Message' })).toBeFocused()
   network.setDown(true)
   for (const text of ['one', 'two', 'three']) {
-    await frame.getByRole('textbox').fill(text)
-    await frame.getByRole('textbox').press('Enter')
+    await say(frame, text)
   }
   await expect(frame.getByText('No connection.')).toBeVisible()
   await expect(frame.getByText('Waiting to be sent')).toHaveCount(3)
@@ -53,8 +52,7 @@ test('answers to what was carried out are lost: nothing is sent twice', async ({
     ['The second', 'messages?'],
   ].entries()) {
     network.loseAnswerTo(`POST /api/v1/widget/${path}`)
-    await frame.getByRole('textbox').fill(text!)
-    await frame.getByRole('textbox').press('Enter')
+    await say(frame, text!)
     await expect.poll(() => network.lost).toBe(at + 1)
     await expect(frame.getByText(UNSENT)).toHaveCount(0)
     await expect(frame.getByRole('log').getByText(text!)).toHaveCount(1)
@@ -75,12 +73,10 @@ test('the daemon is killed and started again: the visitor is still known, what w
   const inbox = await newInbox()
   const frame = await openWidget(page, await newSite(inbox))
   await frame.getByRole('button', { name: 'Start a conversation' }).click()
-  await frame.getByRole('textbox').fill('before')
-  await frame.getByRole('textbox').press('Enter')
+  await say(frame, 'before')
   await expect(frame.getByText('Sent')).toBeVisible()
   await daemon.kill()
-  await frame.getByRole('textbox').fill('meanwhile')
-  await frame.getByRole('textbox').press('Enter')
+  await say(frame, 'meanwhile')
   await expect(frame.getByText('Waiting to be sent')).toBeVisible()
   await daemon.start()
   const { id } = await bob.conversation(inbox)

@@ -1,6 +1,6 @@
 /** What the inbox does by itself: business hours with a message for those who come outside of them, and the survey. */
 import type { Contact } from './agent'
-import { expect, examine, openWidget, photograph, test } from './fixture'
+import { examine, expect, openWidget, photograph, say, test } from './fixture'
 
 const day = (day_of_week: number, isOpen: boolean) => ({
   ...{ day_of_week, closed_all_day: !isOpen, open_all_day: isOpen },
@@ -32,8 +32,7 @@ test('outside of business hours nobody is there and the away message answers; wi
   await expect(frame.getByText(/^Back \w+ /)).toBeVisible()
   await examine(page, 'daemon/hours-closed')
   await frame.getByRole('button', { name: 'Start a conversation' }).click()
-  await frame.getByRole('textbox').fill('Is anybody there?')
-  await frame.getByRole('textbox').press('Enter')
+  await say(frame, 'Is anybody there?')
   await expect(frame.getByRole('log').getByText('We are at a fair.')).toBeVisible()
   await examine(page, 'daemon/hours-away-message')
   const { id } = await bob.conversation(inbox)
@@ -59,8 +58,7 @@ test('resolving asks for a rating in the widget; it is one and the same on the s
   const inbox = await newInbox({}, { csat_survey_enabled: true })
   const frame = await openWidget(page, await newSite(inbox))
   await frame.getByRole('button', { name: 'Start a conversation' }).click()
-  await frame.getByRole('textbox').fill('Thank you, all is well')
-  await frame.getByRole('textbox').press('Enter')
+  await say(frame, 'Thank you, all is well')
   await expect(frame.getByText('Sent')).toBeVisible()
   const { id, uuid } = await bob.conversation(inbox)
   await bob.resolve(id)

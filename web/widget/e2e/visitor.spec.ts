@@ -2,7 +2,7 @@
 import { createHmac } from 'node:crypto'
 import type { BrowserContext, Page } from '@playwright/test'
 import type { HostSite } from '../tests/server/host'
-import { expect, examine, openWidget, photograph, test, widget } from './fixture'
+import { examine, expect, openWidget, photograph, say, test, widget } from './fixture'
 
 test('the form before a conversation is held to its rules, and what it says reaches contact and conversation', async ({
   page,
@@ -74,7 +74,29 @@ test('the form before a conversation is held to its rules, and what it says reac
   await page.reload()
   await page.locator('.woot-widget-bubble:not(.woot--close)').click()
   await frame.getByRole('button', { name: 'Start a new conversation' }).click()
-  await expect(frame.getByRole('textbox', { name: 'Message' })).toBeVisible()
+  await expect(frame.getByLabel('Customer number')).toBeVisible()
+  for (const known of ['E-mail address', 'Name', 'Phone number']) {
+    await expect(frame.getByLabel(known, { exact: true })).toHaveCount(0)
+  }
+})
+
+test('whoever left no address is asked for one, and the answer is the contact’s', async ({
+  page,
+  newInbox,
+  newSite,
+  bob,
+}) => {
+  const inbox = await newInbox({}, { enable_email_collect: true })
+  const frame = await openWidget(page, await newSite(inbox))
+  await frame.getByRole('button', { name: 'Start a conversation' }).click()
+  await say(frame, 'Do you deliver to Norway?')
+  const email = `grace.${Date.now()}@example.com`
+  await frame.getByLabel('E-mail address for our answer').fill(email)
+  await examine(page, 'daemon/email-question')
+  await frame.getByRole('button', { name: 'Submit' }).click()
+  await expect(frame.getByText(email)).toBeVisible()
+  const { meta } = await bob.conversation(inbox)
+  expect((await bob.contact(meta.sender.id)).payload.email).toBe(email)
 })
 
 interface SitePage {
@@ -117,8 +139,7 @@ test('a person whom the website vouches for goes on at another device; a wrong h
   await page.locator('.woot-widget-bubble:not(.woot--close)').click()
   const frame = widget(page)
   await frame.getByRole('button', { name: 'Start a conversation' }).click()
-  await frame.getByRole('textbox').fill('I wrote this at home')
-  await frame.getByRole('textbox').press('Enter')
+  await say(frame, 'I wrote this at home')
   await expect(frame.getByText('Sent')).toBeVisible()
   const { id, meta } = await bob.conversation(inbox)
   expect(meta.sender).toMatchObject({ identifier, name: 'Ada Lovelace', email: ada.email })
@@ -144,8 +165,7 @@ test('a person whom the website vouches for goes on at another device; a wrong h
   await bob.say(id, 'I see you at both')
   await expect(widget(other).getByText('I see you at both')).toBeVisible()
   await expect(frame.getByText('I see you at both')).toBeVisible()
-  await widget(other).getByRole('textbox').fill('And this on the train')
-  await widget(other).getByRole('textbox').press('Enter')
+  await say(widget(other), 'And this on the train')
   await expect.poll(() => bob.written(id)).toEqual(['I wrote this at home', 'And this on the train'])
   await expect(frame.getByText('And this on the train')).toBeVisible()
   await examine(other, 'daemon/identity-other-device')

@@ -20,7 +20,8 @@ export const test = base.extend<Watch>({
     async ({ context, expected }, use) => {
       const problems: string[] = []
       context.on('console', (message) => {
-        if (['error', 'warning'].includes(message.type())) problems.push(message.text())
+        if (['error', 'warning'].includes(message.type()))
+          problems.push(`${message.text()} (${message.location().url})`)
       })
       context.on('weberror', (error) => problems.push(String(error.error())))
       await use(problems)
