@@ -1,17 +1,24 @@
-/** The tests: plain ones (markdown, sizes, texts) and those that drive Chromium against the stand-in server. */
+/**
+ * The tests. `page`: plain ones (markdown, sizes, texts) and those that drive Chromium against the stand-in server.
+ * `daemon`: Chromium against the real daemon.
+ */
 import { defineConfig } from '@playwright/test'
 
 export default defineConfig({
-  testDir: 'tests',
   outputDir: 'test-results/runs',
   fullyParallel: true,
   workers: 2,
+  projects: [
+    { name: 'page', testDir: 'tests' },
+    { name: 'daemon', testDir: 'e2e' },
+  ],
   reporter: [['list']],
   // Generous, since machines that build other things at the same time are slow; nothing waits for it to pass.
   timeout: 300_000,
   expect: { timeout: 20_000 },
   use: {
     screenshot: 'only-on-failure',
+    contextOptions: { reducedMotion: 'reduce' },
     launchOptions: {
       executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
       args: [

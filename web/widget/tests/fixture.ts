@@ -1,15 +1,13 @@
-/** What every browser test has: the stand-in server, a website on another origin, and eyes on whatever goes wrong. */
-import { AxeBuilder } from '@axe-core/playwright'
-import { expect, test as base, type FrameLocator, type Page } from '@playwright/test'
+/** What the page's own tests have: the stand-in server, and a website on another origin. */
+import { test as base } from './browser'
 import { HostSite } from './server/host'
 import { StandIn } from './server/stand_in'
+
+export { examine, expect, openWidget, returnAs, widget } from './browser'
 
 interface Fixtures {
   server: StandIn
   site: HostSite
-  /** Errors that a test expects, such as those of a server that it has stopped. */
-  expected: RegExp[]
-  problems: string[]
 }
 
 export const test = base.extend<Fixtures>({
@@ -25,50 +23,4 @@ export const test = base.extend<Fixtures>({
     await use(site)
     site.stop()
   },
-  expected: async ({}, use) => use([]),
-  problems: [
-    async ({ context, expected }, use) => {
-      const problems: string[] = []
-      context.on('console', (message) => {
-        if (['error', 'warning'].includes(message.type())) problems.push(message.text())
-      })
-      context.on('weberror', (error) => problems.push(String(error.error())))
-      await use(problems)
-      const unexpected = problems.filter((problem) => !expected.some((pattern) => pattern.test(problem)))
-      expect(unexpected, 'nothing is reported on the console, policy violations included').toEqual([])
-    },
-    { auto: true },
-  ],
 })
-
-export { expect }
-
-/** The widget page inside the website. */
-export function widget(page: Page): FrameLocator {
-  return page.frameLocator('#chatwoot_live_chat_widget')
-}
-
-/** Opens the website, and in it the widget. */
-export async function openWidget(page: Page, site: HostSite): Promise<FrameLocator> {
-  await page.goto(site.url)
-  await page.locator('.woot-widget-bubble:not(.woot--close)').click()
-  await expect(widget(page).locator('h1').first()).toBeVisible()
-  return widget(page)
-}
-
-/** Keeps the cookie of a visitor who was here before. */
-export async function returnAs(page: Page, site: HostSite, token: string): Promise<void> {
-  await page.context().addCookies([{ name: 'cw_conversation', value: token, url: site.url }])
-}
-
-/** Holds a state to WCAG 2.2 AA, and keeps a picture of it. */
-export async function examine(page: Page, name: string): Promise<void> {
-  await page.waitForTimeout(300) // transitions of at most 150 ms, so that no picture or contrast is of their middle
-  await page.screenshot({ path: `test-results/screens/${name}.png` })
-  const { violations } = await new AxeBuilder({ page })
-    .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
-    .analyze()
-  await page.bringToFront() // axe gathers its results in a page of its own
-  const found = violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.html).join(' | ')}`)
-  expect(found, `axe on ${name}`).toEqual([])
-}

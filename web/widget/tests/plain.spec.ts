@@ -156,6 +156,7 @@ test('files are held to type and size', () => {
   expect(refusal(file('a.docx', 'application/vnd.openxmlformats-officedocument.wordprocessingml.document'))).toBeNull()
   expect(refusal(file('a.7z', ''))).toBeNull()
   expect(refusal(file('a.html', 'text/html'))).toBe('fileType')
+  expect(refusal(file('a.svg', 'image/svg+xml'))).toBe('fileType')
   expect(refusal(file('a.exe', ''))).toBe('fileType')
   expect(refusal(file('a.png', 'image/png', 0))).toBe('fileEmpty')
   expect(refusal(file('a.mp4', 'video/mp4', 41 * 1024 * 1024))).toBe('fileTooLarge')

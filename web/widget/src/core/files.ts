@@ -44,6 +44,7 @@ export function refusal(file: File): 'fileTooLarge' | 'fileType' | 'fileEmpty' |
 
 function isAllowed({ type, name }: File): boolean {
   if (type === '') return EXTENSIONS.includes(extension(name)) || OFFICE.includes(extension(name))
+  if (type === 'image/svg+xml') return false // can hold scripts
   return TYPES.includes(type) || [...KINDS, ...FAMILIES].some((start) => type.startsWith(start))
 }
 

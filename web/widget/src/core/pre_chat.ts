@@ -4,10 +4,12 @@ import type { Contact, PreChatField, WebChannel } from './types'
 /** The enabled fields, without those of the standard ones that the server knows already. */
 export function preChatFields(channel: WebChannel, contact: Contact): PreChatField[] {
   if (!channel.preChatFormEnabled) return []
-  const known: Record<string, boolean | undefined> = {
-    emailAddress: contact.has_email,
-    fullName: contact.has_name,
-    phoneNumber: contact.has_phone_number,
+  const { has_email, has_phone_number, identifier } = contact
+  const known: Record<string, unknown> = {
+    emailAddress: has_email,
+    // The server invents a name for whoever has told nothing.
+    fullName: contact.has_name && (has_email || has_phone_number || identifier),
+    phoneNumber: has_phone_number,
   }
   return (channel.preChatFormOptions?.pre_chat_fields ?? []).filter((field) => field.enabled && !known[field.name])
 }
