@@ -5,6 +5,7 @@
 //! waits for its turn ([`turns`]) and reads the row then, so that of two changes at once neither undoes the other.
 mod departure;
 mod identities;
+mod passers_by;
 mod turns;
 mod visitors;
 

@@ -1,6 +1,7 @@
-//! What is due by the clock: snoozed conversations that wake, forgotten ones that are resolved, answers that were not seen, and rows
-//! that nobody will ask for again.
+//! What is due by the clock: snoozed conversations that wake, forgotten ones that are resolved, answers that were not seen, and
+//! visitors and rows that nobody will ask for again.
 use crate::catalog::Catalog;
+use crate::contacts::Contacts;
 use crate::continuity;
 use crate::conversation::rules::{By, Change, LabelEdit};
 use crate::conversation::{Act, Command, Step};
@@ -34,6 +35,7 @@ const IDEMPOTENCY_KEYS_KEPT: chrono::Duration = chrono::Duration::hours(24);
 const EARLY_AMENDMENTS_KEPT: chrono::Duration = chrono::Duration::days(8);
 
 /// The actor that looks at the clock.
+#[derive(Clone)]
 pub struct ScheduleActor {
     /// Reads, and removes old rows.
     pub db: Db,
@@ -47,6 +49,8 @@ pub struct ScheduleActor {
     pub event_log: EventLog,
     /// How much of it is kept.
     pub events_kept: Kept,
+    /// Removes visitors who never wrote.
+    pub contacts: Contacts,
     /// Who is there and sees what is answered.
     pub presence: Presence,
     /// Takes what was not seen.
@@ -57,35 +61,39 @@ impl Actor for ScheduleActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (db, catalog, conversations, event_log, events_kept) =
-            (self.db.clone(), self.catalog.clone(), self.conversations.clone(), self.event_log.clone(), self.events_kept);
-        let (standings, presence, mailer) = (self.standings.clone(), self.presence.clone(), self.mailer.clone());
+        let schedule = self.clone();
         let ticking = async move {
             let mut ticks = 0_u32;
             loop {
-                if let Err(error) = wake_snoozed(&db, &conversations).await {
-                    tracing::error!(%error, "waking snoozed conversations");
-                }
-                if let Err(error) = resolve_forgotten(&db, &catalog, &conversations).await {
-                    tracing::error!(%error, "resolving forgotten conversations");
-                }
-                if let Err(error) = continuity::follow_up(&db, &presence, &conversations, &mailer).await {
-                    tracing::error!(%error, "mailing what visitors have not seen");
-                }
-                if ticks.is_multiple_of(TICKS_BETWEEN_CLEANINGS) {
-                    standings.clear();
-                    if let Err(error) = clean(&db, entity::now()).await {
-                        tracing::error!(%error, "removing old rows");
-                    }
-                    if let Err(error) = event_log.trim(events_kept, entity::now()).await {
-                        tracing::error!(%error, "trimming the log of events");
-                    }
-                }
+                schedule.carry_out(ticks.is_multiple_of(TICKS_BETWEEN_CLEANINGS)).await;
                 ticks = ticks.wrapping_add(1);
                 tokio::time::sleep(TICK).await;
             }
         };
         ctx.spawn(ticking.into_actor(self));
+    }
+}
+
+impl ScheduleActor {
+    /// Everything that is due; what fails is tried again with the next tick.
+    async fn carry_out(&self, cleans: bool) {
+        let ScheduleActor { db, catalog, conversations, contacts, presence, mailer, .. } = self;
+        failed("waking snoozed conversations", wake_snoozed(db, conversations).await);
+        failed("resolving forgotten conversations", resolve_forgotten(db, catalog, conversations).await);
+        failed("mailing what visitors have not seen", continuity::follow_up(db, presence, conversations, mailer).await);
+        if cleans {
+            let now = entity::now();
+            self.standings.clear();
+            failed("removing old rows", clean(db, now).await);
+            failed("removing visitors who never wrote", contacts.forget_passers_by(catalog, presence, now).await);
+            failed("trimming the log of events", self.event_log.trim(self.events_kept, now).await);
+        }
+    }
+}
+
+fn failed<E: std::fmt::Display>(what: &str, outcome: Result<(), E>) {
+    if let Err(error) = outcome {
+        tracing::error!(%error, "{what}");
     }
 }
 

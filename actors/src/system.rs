@@ -151,17 +151,6 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         wakes: wakes.clone(),
     })
     .start();
-    ScheduleActor {
-        db: db.clone(),
-        catalog: catalog.clone(),
-        conversations: conversations.clone(),
-        standings: standings.clone(),
-        event_log,
-        events_kept,
-        presence: presence.clone(),
-        mailer: mailer.clone(),
-    }
-    .start();
     let addresses = Addresses::default();
     let contacts = Contacts {
         db: db.clone(),
@@ -171,6 +160,18 @@ pub async fn start(parts: Parts) -> Result<Handles, DbErr> {
         turns: Turns::default(),
         addresses: addresses.clone(),
     };
+    ScheduleActor {
+        db: db.clone(),
+        catalog: catalog.clone(),
+        conversations: conversations.clone(),
+        standings: standings.clone(),
+        event_log,
+        events_kept,
+        contacts: contacts.clone(),
+        presence: presence.clone(),
+        mailer: mailer.clone(),
+    }
+    .start();
     let troubled = Troubled::default();
     let surroundings = inbox::Surroundings {
         db: db.clone(),

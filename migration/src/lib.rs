@@ -17,7 +17,7 @@ mod m20261121_000014_assignment_policies;
 mod m20261121_000015_orders;
 mod m20261121_000016_providers;
 mod m20261121_000020_channels;
-mod m20261121_000030_follow_ups;
+mod m20261121_000030_websites;
 
 /// All migrations in order.
 pub struct Migrator;
@@ -40,7 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000010_outbox::Migration),
             Box::new(m20261121_000016_providers::Migration),
             Box::new(m20261121_000020_channels::Migration),
-            Box::new(m20261121_000030_follow_ups::Migration),
+            Box::new(m20261121_000030_websites::Migration),
         ]
     }
 }

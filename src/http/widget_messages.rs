@@ -111,6 +111,7 @@ impl WidgetMessage {
 /// A visitor's message that may be taken.
 pub struct Said {
     draft: Draft,
+    reply_to: Option<i64>,
     timestamp: Option<String>,
     referrer: Option<String>,
 }
@@ -149,15 +150,8 @@ impl Said {
             return Err(ApiError::forbidden("Visitors cannot send files here (attachments of selected_feature_flags)"));
         }
         let files = visitor_files::taken(handles, visitor.website.inbox.row.account_id, files, &message.attachments).await?;
-        let answers = message.reply_to.map(|id| ("in_reply_to".to_owned(), id.into()));
-        let draft = Draft {
-            content: message.content,
-            content_attributes: answers.into_iter().collect(),
-            echo_id: message.echo_id,
-            files,
-            ..Draft::default()
-        };
-        Ok(Said { draft, timestamp: message.timestamp, referrer: message.referer_url })
+        let draft = Draft { content: message.content, echo_id: message.echo_id, files, ..Draft::default() };
+        Ok(Said { draft, reply_to: message.reply_to, timestamp: message.timestamp, referrer: message.referer_url })
     }
 
     /// As a message of the contact.
@@ -236,6 +230,7 @@ pub async fn create(
         own.filter(|own| own.row.status != Status::Resolved || inbox.allow_messages_after_resolved || inbox.lock_to_single_conversation);
     let (key, target) = match goes_on {
         Some(OwnConversation { row, key }) => {
+            said.draft.content_attributes.extend(said.reply_to.map(|id| ("in_reply_to".to_owned(), id.into())));
             messages::refer(&handles, row.id, &mut said.draft).await?;
             (key, Target::Given(row.id))
         }

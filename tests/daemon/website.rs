@@ -12,6 +12,7 @@
 //! | `uploads.rs` | which files are taken, and how they are given back |
 //! | `rules.rs` | what the desk says by itself |
 //! | `surveys.rs` | how a visitor says what it thinks of the help |
+//! | `passers_by.rs` | who is forgotten after some months |
 //! | `bad_input.rs` | that what is wrong is refused and does no harm |
 
 mod bad_input;
@@ -19,6 +20,7 @@ mod conversations;
 mod doings;
 mod identities;
 mod pages;
+mod passers_by;
 mod rules;
 mod settings;
 mod sockets;

@@ -16,10 +16,11 @@ const SOURCE: &str = "source8";
 /// A message of that conversation.
 const MESSAGE: i64 = 500_013;
 
-/// Who asks, and by which name customers know the inbox.
+/// Who asks, and by which names customers know the inbox and the website.
 pub struct People {
     agent: Person,
     identifier: String,
+    website_token: String,
 }
 
 /// What cannot be made in SQL: people, inboxes, and what filters refer to.
@@ -49,7 +50,9 @@ pub async fn set_up(daemon: &Daemon) -> People {
             admin.post(admin.a("/custom_attribute_definitions"), definition).await.expect(200);
         }
     }
-    People { agent, identifier: inboxes.swap_remove(0).identifier }
+    let website = json!({"name": "Shop", "csat_survey_enabled": true, "channel": {"type": "web_widget"}});
+    let website_token = admin.post(admin.a("/inboxes"), website).await.expect(200).str("/website_token").to_owned();
+    People { agent, identifier: inboxes.swap_remove(0).identifier, website_token }
 }
 
 /// Asks everything; what was run for it is in the log.
@@ -66,6 +69,7 @@ pub async fn everything(daemon: &Daemon, people: &People, log: &mut Log<'_>) {
     routes(daemon, people, log).await;
     work(&people.agent.client, log).await;
     customers(&daemon.visitor(), people, log).await;
+    visitors(&daemon.visitor(), people, log).await;
     administration(&daemon.client(), log).await;
 }
 
@@ -287,6 +291,31 @@ async fn customers(visitor: &Client, people: &People, log: &mut Log<'_>) {
         (Method::POST, format!("{conversation}/toggle_status"), json!({})),
     ] {
         change(visitor, method, &path, body, log).await;
+    }
+}
+
+/// What visitors of a website do.
+async fn visitors(client: &Client, people: &People, log: &mut Log<'_>) {
+    let of = |path: &str| format!("/api/v1/widget/{path}?website_token={}", people.website_token);
+    let known = client.post(of("config"), json!({})).await.expect(200);
+    log.note(&known.request);
+    let visitor = client.with_visitor(known.str("/website_channel_config/auth_token"));
+    let begun = visitor.post(of("conversations"), json!({"message": {"content": "hello"}, "labels": ["label2"]})).await.expect(200);
+    log.note(&begun.request);
+    for (method, path, body) in [
+        (Method::POST, of("messages"), json!({"message": {"content": "again", "reply_to": 1}})),
+        (Method::POST, of("conversations/toggle_typing"), json!({"typing_status": "on"})),
+        (Method::POST, of("conversations/update_last_seen"), json!({})),
+        (Method::POST, of("conversations/set_custom_attributes"), json!({"custom_attributes": {"of_text": "x"}})),
+        (Method::PATCH, of("contact"), json!({"email": "customer8@example.com"})),
+        (Method::PATCH, of("contact/set_user"), json!({"identifier": "visitor", "phone_number": "+49100000016"})),
+        (Method::POST, of("labels"), json!({"label": "label2"})),
+        (Method::POST, of("events"), json!({"name": "webwidget.triggered"})),
+    ] {
+        change(&visitor, method, &path, body, log).await;
+    }
+    for path in ["conversations", "conversations/all", "messages", "contact", "inbox_members", "conversations/toggle_status"] {
+        read(&visitor, &of(path), log).await;
     }
 }
 

@@ -213,7 +213,11 @@ async fn parts_of_the_page_never_change_and_nothing_else_is_given() {
     assert!(parts.iter().any(|name| name.ends_with(".js")) && parts.iter().any(|name| name.ends_with(".css")), "{parts:?} in {page}");
     for name in &parts {
         let part = visitor.get(format!("/widget/assets/{name}")).await.expect(200);
-        let kind = if name.ends_with(".css") { "text/css" } else { "text/javascript" };
+        let kind = match name.rsplit_once('.').map(|(_, extension)| extension) {
+            Some("css") => "text/css",
+            Some("svg") => "image/svg+xml",
+            _ => "text/javascript",
+        };
         assert!(part.header("content-type").unwrap().starts_with(kind), "{name}: {:?}", part.header("content-type"));
         assert_eq!(part.header("cache-control"), Some("public, max-age=31536000, immutable"), "{name}");
         assert_eq!(part.header("x-content-type-options"), Some("nosniff"), "{name}");

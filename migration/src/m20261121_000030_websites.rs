@@ -1,4 +1,5 @@
-//! Answers on a website that were not seen, and whose mail can be answered: what a mail of the desk says beside its text.
+//! What websites need: answers that visitors have not seen, and whose mail can be answered (what a mail of the desk says beside its
+//! text); and visitors of whom nothing is known.
 use crate::columns::{given_pk, table, time};
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
@@ -7,7 +8,7 @@ pub struct Migration;
 
 impl MigrationName for Migration {
     fn name(&self) -> &str {
-        "m20261121_000030_follow_ups"
+        "m20261121_000030_websites"
     }
 }
 
@@ -18,9 +19,15 @@ impl MigrationTrait for Migration {
         manager.create_table(follow_ups).await?;
         let headers = json_binary("headers").default("{}").take();
         manager.alter_table(Table::alter().table("mails").add_column(headers).take()).await?;
-        manager.get_connection().execute_unprepared(BY_DUE).await?;
+        for statement in INDEXES {
+            manager.get_connection().execute_unprepared(statement).await?;
+        }
         Ok(())
     }
 }
 
-const BY_DUE: &str = "CREATE INDEX follow_ups_by_due ON follow_ups (due_at)";
+const INDEXES: &[&str] = &[
+    "CREATE INDEX follow_ups_by_due ON follow_ups (due_at)",
+    "CREATE INDEX contacts_unknown ON contacts (created_at) \
+     WHERE last_activity_at IS NULL AND email IS NULL AND phone_number IS NULL AND identifier IS NULL",
+];
