@@ -197,6 +197,14 @@ impl Inbox {
         counts_by_contact(&self.settings.capabilities())
     }
 
+    /// The language in which contacts are spoken to: the website's own, or else the account's.
+    pub fn locale(&self) -> &str {
+        match &self.settings {
+            ChannelSettings::WebWidget(settings) if !settings.locale.is_empty() => &settings.locale,
+            _ => &self.account.locale,
+        }
+    }
+
     /// The inbox's own webhook, where it has one.
     pub fn webhook_url(&self) -> Option<&str> {
         self.settings.events_url().filter(|_| !self.is_deleted())

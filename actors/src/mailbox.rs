@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// How many frames may wait for one socket.
-const FRAMES: usize = 256;
+/// How many frames may wait for one socket: more than one agent's change of hundreds of conversations tells at once, so that only who
+/// does not read is cut.
+const FRAMES: usize = 4096;
 /// And how many bytes.
 const BYTES: usize = 4 << 20;
 /// Clients give up after 6 s of silence.
@@ -206,7 +207,7 @@ mod tests {
     fn over_its_bound_it_holds_nothing_and_the_socket_ends() {
         for (length, fits) in [(1, FRAMES), (BYTES / 4, 4), (BYTES * 2, 1)] {
             let mailbox = Mailbox::default();
-            let taken = (0..1_000).take_while(|id| mailbox.push(frame(*id, length))).count();
+            let taken = (0..10_000).take_while(|id| mailbox.push(frame(*id, length))).count();
             assert_eq!(taken, fits, "frames of {length} bytes");
             assert!(mailbox.lock().frames.is_empty());
             assert!(matches!(mailbox.next(false).now_or_never(), Some(Task::Cut(Cut::TooSlow))));

@@ -5,7 +5,7 @@ use super::body::{Body, Request};
 use super::client_messages::submitted;
 use super::error::{ApiError, ApiResult};
 use actix_web::{HttpResponse, web};
-use actors::conversation::rules::{SURVEY, rating, survey_words};
+use actors::conversation::rules::{SURVEY, rating, survey_locale, survey_words};
 use actors::conversation::{Command, Outcome};
 use actors::message::Key;
 use actors::system::Handles;
@@ -88,7 +88,7 @@ fn shown(handles: &Handles, conversation: &conversation::Model, survey: &message
         "content": survey_words(survey, conversation),
         "inbox_avatar_url": inbox.avatar_url,
         "inbox_name": inbox.row.name,
-        "locale": inbox.account.locale,
+        "locale": survey_locale(inbox),
         "conversation_id": conversation.id,
         "created_at": iso(survey.created_at),
     }))

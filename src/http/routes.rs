@@ -1,7 +1,8 @@
 //! The table of routes: one line says who may call what, and which handler answers. Rights, registration and the published
 //! description all follow from it.
 use super::*;
-use actix_web::web;
+use actix_web::http::Method;
+use actix_web::{guard, web};
 use pastey::paste;
 use utoipa::Path as _;
 
@@ -37,6 +38,14 @@ pub struct Route {
     pub(super) schemas: fn(&mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>),
 }
 
+/// A route of a method; what can be got can be asked for without its body (RFC 9110, section 9.3.2).
+fn route(method: &str) -> actix_web::Route {
+    match method {
+        "GET" => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
+        method => web::method(Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET)),
+    }
+}
+
 macro_rules! routes {
     ($($audience:ident { $($method:ident $path:literal => $module:ident :: $handler:ident;)* })*) => {
         /// Every route of the daemon but the pages of its own description.
@@ -46,7 +55,7 @@ macro_rules! routes {
                 method: stringify!($method),
                 path: $path,
                 description: || paste! { $module::[<__path_ $handler>]::operation() },
-                register: |config, path| { config.route(path, paste! { web::[<$method:lower>]() }.to($module::$handler)); },
+                register: |config, path| { config.route(path, route(stringify!($method)).to($module::$handler)); },
                 schemas: |schemas| paste! { <$module::[<__path_ $handler>] as utoipa::__dev::SchemaReferences>::schemas(schemas) },
             },
         )*)*];

@@ -11,6 +11,7 @@ use super::widget_settings::{channel, global};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use actors::channel::ChannelSettings;
+use actors::conversation::rules::survey_locale;
 use actors::system::Handles;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -90,7 +91,7 @@ pub async fn survey(handles: web::Data<Handles>, request: HttpRequest, path: web
         && let Some(row) = conversation::Entity::find().filter(conversation::Column::Uuid.eq(uuid)).one(&handles.db.read).await?
         && let Some(inbox) = handles.catalog.now().inbox(row.inbox_id)
     {
-        actors::wire::set(&mut survey, "locale", inbox.account.locale.clone().into());
+        actors::wire::set(&mut survey, "locale", survey_locale(inbox).into());
         if let ChannelSettings::WebWidget(settings) = &inbox.settings {
             actors::wire::set(&mut survey, "color", settings.widget_color.clone().into());
         }

@@ -37,7 +37,7 @@ pub fn channel(handles: &Handles, website: &Website) -> Value {
         "enabledFeatures": settings.selected_feature_flags,
         "enabledLanguages": LANGUAGES.iter().map(|(name, code)| json!({ "name": name, "iso_639_1_code": code })).collect::<Vec<_>>(),
         "hasAConnectedAgentBot": bot,
-        "locale": if settings.locale.is_empty() { &website.inbox.account.locale } else { &settings.locale },
+        "locale": website.inbox.locale(),
         "outOfOfficeMessage": row.out_of_office_message,
         "portal": null,
         "preChatFormEnabled": settings.pre_chat_form_enabled,

@@ -62,7 +62,7 @@ impl Work {
         messages.extend(away.into_iter().chain(greeting).map(|words| template(&inbox, &after, words, now)));
         let (is_unheard, collects) = (known.as_ref().is_none_or(Known::is_unheard), inbox.row.enable_email_collect);
         if rules::is_asked_for_email(collects && rules::is_website(&inbox.settings), contact.after(), is_automatic, is_unheard) {
-            messages.extend(rules::email_questions(&after, now).map(NewMessage::bare));
+            messages.extend(rules::email_questions(&inbox, &after, now).map(NewMessage::bare));
         }
         let conversation = if is_new { Row::New(after) } else { Row::Changed { before, after } };
         let last_heard_at = known.as_ref().map_or_else(|| self.state.heard(), Known::heard_at).max(heard_at);

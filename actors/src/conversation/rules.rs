@@ -1,10 +1,11 @@
 //! What follows from what happens in a conversation. Pure: rows in, rows out, the time given.
 mod asking;
 mod change;
+mod words;
 
 pub use asking::{
     EMAIL_FORM, Rating, SURVEY, answer_refusal, email_questions, is_asked_for_email, is_surveyed, is_website, note_rated, rating, survey,
-    survey_words,
+    survey_locale, survey_words,
 };
 pub use change::{By, Change, LabelEdit, after_change, labels_of};
 

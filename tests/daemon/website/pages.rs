@@ -86,6 +86,8 @@ async fn the_loader_is_for_every_site_and_kept_for_an_hour() {
     }
     assert!(loader.text.contains("chatwootSDK") && loader.text.contains("konversioSDK"));
     let tag = loader.header("etag").expect("an ETag").to_owned();
+    let head = visitor.answer(visitor.request(Method::HEAD, "/packs/js/sdk.js")).await.expect(200);
+    assert_eq!((head.text.as_str(), head.header("etag")), ("", Some(tag.as_str())));
     let again = visitor.answer(visitor.request(Method::GET, "/packs/js/sdk.js").header("if-none-match", &tag)).await.expect(304);
     assert_eq!(again.text, "");
     visitor.answer(visitor.request(Method::GET, "/packs/js/sdk.js").header("if-none-match", "\"other\"")).await.expect(200);

@@ -154,3 +154,21 @@ async fn what_a_visitor_is_asked_is_answered_by_that_visitor() {
         assert_refused(&visitor.patch(&format!("messages/{question}"), json!({"message": {"submitted_values": wrong}})).await, 422);
     }
 }
+
+#[tokio::test]
+async fn what_the_desk_says_by_itself_is_in_the_language_of_the_website() {
+    let fields = json!({"enable_email_collect": true, "csat_survey_enabled": true, "channel": {"locale": "pt_BR"}});
+    let website = Website::open(fields).await;
+    let visitor = website.visitor().await;
+    let id = visitor.says("olá").await.id("/conversation_id");
+    let path = website.admin.a(&format!("/conversations/{id}/toggle_status"));
+    website.admin.post(path, json!({"status": "resolved"})).await.expect(200);
+    let read = reads(&visitor, id, 4).await;
+    let expected = ["Diga-nos como podemos entrar em contato com você.", "Receba a resposta por e-mail", "Por favor, avalie esta conversa"];
+    assert_eq!(contents(&read[1..]), expected);
+    let uuid = website.admin.get(website.admin.a(&format!("/conversations/{id}"))).await.expect(200).str("/uuid").to_owned();
+    let survey = website.daemon.visitor().get(format!("/public/api/v1/csat_survey/{uuid}")).await.expect(200);
+    assert_eq!(survey.str("/locale"), "pt_BR");
+    website.change(json!({"csat_config": {"language": "fr"}})).await.expect(200);
+    assert_eq!(website.daemon.visitor().get(format!("/public/api/v1/csat_survey/{uuid}")).await.expect(200).str("/locale"), "fr");
+}

@@ -1,5 +1,6 @@
 //! What the desk asks of a contact by itself: how satisfied it was, and where it can be reached. And which answers count.
 use super::message_of_rule;
+use super::words::in_language;
 use crate::catalog::Inbox;
 use crate::channel::ChannelSettings;
 use crate::event::MessageView;
@@ -16,8 +17,6 @@ pub const SURVEY: &str = "input_csat";
 pub const EMAIL_FORM: &str = "input_email";
 /// For how long after it was sent a survey is answered.
 const OPEN_FOR: Duration = Duration::days(14);
-/// What a survey says where the inbox has no words of its own.
-const PLEASE_RATE: &str = "Please rate this conversation";
 /// Where a survey keeps when it was answered first and whose conversation it was then, in `additional_attributes`.
 const RATED: &str = "rated";
 
@@ -40,7 +39,7 @@ pub fn survey(inbox: &Inbox, conversation: &conversation::Model, public_url: &st
         return message_of_rule(conversation, MessageType::Activity, words.into(), now);
     }
     let config = |name: &str| inbox.row.csat_config.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
-    let words = config("message").unwrap_or(PLEASE_RATE);
+    let words = config("message").unwrap_or(in_language(survey_locale(inbox)).please_rate);
     let content = match is_website(&inbox.settings) {
         true => words.to_owned(),
         false => format!("{words}\n{public_url}{}", survey_path(conversation)),
@@ -49,6 +48,12 @@ pub fn survey(inbox: &Inbox, conversation: &conversation::Model, public_url: &st
     view.message.content_type = SURVEY.into();
     view.message.content_attributes = json!({ "display_type": config("display_type").unwrap_or("emoji") });
     view
+}
+
+/// The language of an inbox's survey.
+pub fn survey_locale(inbox: &Inbox) -> &str {
+    let own = inbox.row.csat_config.get("language").and_then(Value::as_str).map(str::trim);
+    own.filter(|language| !language.is_empty()).unwrap_or(inbox.locale())
 }
 
 /// Where a conversation is rated, below the daemon's address.
@@ -122,8 +127,9 @@ pub fn is_asked_for_email(is_enabled: bool, contact: &contact::Model, is_automat
 }
 
 /// What it is asked then.
-pub fn email_questions(conversation: &conversation::Model, now: DateTime<Utc>) -> [MessageView; 2] {
-    [("text", "Give the team a way to reach you."), (EMAIL_FORM, "Get notified by email")].map(|(content_type, words)| {
+pub fn email_questions(inbox: &Inbox, conversation: &conversation::Model, now: DateTime<Utc>) -> [MessageView; 2] {
+    let words = in_language(inbox.locale());
+    [("text", words.way_to_reach_you), (EMAIL_FORM, words.notified_by_email)].map(|(content_type, words)| {
         let mut view = message_of_rule(conversation, MessageType::Template, words.into(), now);
         view.message.content_type = content_type.into();
         view
