@@ -281,6 +281,8 @@ impl Daemon {
         let listener = TcpListener::bind(settings.server.bind).with_context(listening)?;
         // Connections inherit it: who takes nothing over for so long is cut by the kernel, with all that waits for it.
         rustix::net::sockopt::set_tcp_user_timeout(&listener, STUCK).with_context(listening)?;
+        // A frame is not held back until the one before it was acknowledged, which clients do after 40 ms.
+        rustix::net::sockopt::set_tcp_nodelay(&listener, true).with_context(listening)?;
         let server = serve(settings, listener.try_clone().with_context(listening)?, handles.clone(), gate.clone(), stopping.clone())?;
         let handle = server.handle();
         metrics::gauge!("konversio_config_valid").set(1);

@@ -9,9 +9,10 @@ use super::idempotency::Claim;
 use super::visitors::{OwnConversation, Visitor};
 use super::widget_contacts::check_growth;
 use super::widget_conversations::defined;
-use super::{fields, message_pages, messages, views, visitor_files};
+use super::{fields, message_pages, messages, scope, views, visitor_files};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
+use actors::addresses::Address;
 use actors::channel::web_widget::Feature;
 use actors::conversation::rules::CONTENT_LIMIT;
 use actors::conversation::{Command, Draft, Incoming, Outcome, Target};
@@ -223,16 +224,13 @@ pub async fn create(
     check_attributes("custom_attributes", custom_attributes.as_ref())?;
     check_growth(&Value::Null, custom_attributes.as_ref().unwrap_or(&Map::new()))?;
     let labels = defined(&handles, visitor.website.inbox.row.account_id, &labels).await?;
-    let own = visitor.conversation(&handles, which.conversation_id).await?;
+    let goes_on = goes_on(&handles, &visitor, which.conversation_id).await?;
     let mut said = Said::new(&handles, &visitor, body.value, body.files).await?;
-    let inbox = &visitor.website.inbox.row;
-    let goes_on =
-        own.filter(|own| own.row.status != Status::Resolved || inbox.allow_messages_after_resolved || inbox.lock_to_single_conversation);
     let (key, target) = match goes_on {
-        Some(OwnConversation { row, key }) => {
+        Some(Address { conversation_id, key }) => {
             said.draft.content_attributes.extend(said.reply_to.map(|id| ("in_reply_to".to_owned(), id.into())));
-            messages::refer(&handles, row.id, &mut said.draft).await?;
-            (key, Target::Given(row.id))
+            messages::refer(&handles, conversation_id, &mut said.draft).await?;
+            (key, Target::Given(conversation_id))
         }
         None => (visitor.key(), Target::Latest),
     };
@@ -243,6 +241,22 @@ pub async fn create(
         return Err(ApiError::failed("a message was stored and is not there"));
     };
     Ok(HttpResponse::Ok().json(answered(&handles, view, of.display_id)))
+}
+
+/// The conversation that a message goes on with: the one that is named, or the latest; none where that is over.
+async fn goes_on(handles: &Handles, visitor: &Visitor, display_id: Option<i64>) -> ApiResult<Option<Address>> {
+    let inbox = &visitor.website.inbox.row;
+    let goes_on_resolved = inbox.allow_messages_after_resolved || inbox.lock_to_single_conversation;
+    if let Some(display_id) = display_id.filter(|_| goes_on_resolved) {
+        // Of its own address, nothing needs to be read.
+        let address = scope::address(handles, inbox.account_id, display_id).await?;
+        if address.key == visitor.key() {
+            return Ok(Some(address));
+        }
+    }
+    let own = visitor.conversation(handles, display_id).await?;
+    let own = own.filter(|own| goes_on_resolved || own.row.status != Status::Resolved);
+    Ok(own.map(|OwnConversation { row, key }| Address { conversation_id: row.id, key }))
 }
 
 fn answered(handles: &Handles, view: &MessageView, display_id: i64) -> Value {
