@@ -10,6 +10,7 @@
 //! | `NeedsAttention` | state `needs_attention`, no retry until the settings change | the message stays queued, the session ends |
 //! | `Rejected` | a bug: as temporary, logged as an error | the message fails, and the agent sees the reason |
 pub mod api;
+pub mod direct;
 pub mod email;
 pub mod request;
 pub mod telegram;
@@ -366,22 +367,20 @@ impl ChannelSettings {
     /// What the channel can do. Does no I/O.
     pub fn capabilities(&self) -> Capabilities {
         match self {
-            ChannelSettings::Api(_) => api::capabilities(),
+            ChannelSettings::Api(_) | ChannelSettings::WebWidget(_) => direct::capabilities(),
             ChannelSettings::Email(_) => email::capabilities(),
             ChannelSettings::Telegram(_) => telegram::capabilities(),
             ChannelSettings::Whatsapp(_) => whatsapp::capabilities(),
-            ChannelSettings::WebWidget(_) => web_widget::capabilities(),
         }
     }
 
     /// Builds the channel. Does no I/O: connecting is the session's work.
     pub fn build(&self, tools: &Tools) -> Arc<dyn Channel> {
         match self {
-            ChannelSettings::Api(_) => Arc::new(api::ApiChannel),
+            ChannelSettings::Api(_) | ChannelSettings::WebWidget(_) => Arc::new(direct::DirectChannel),
             ChannelSettings::Email(settings) => Arc::new(email::EmailChannel::new(settings.clone(), tools.clone())),
             ChannelSettings::Telegram(settings) => Arc::new(telegram::TelegramChannel::new(settings.clone(), tools)),
             ChannelSettings::Whatsapp(settings) => Arc::new(whatsapp::WhatsappChannel::new(settings.clone(), tools)),
-            ChannelSettings::WebWidget(_) => Arc::new(web_widget::WebWidgetChannel),
         }
     }
 }

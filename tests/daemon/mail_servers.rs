@@ -5,9 +5,14 @@
 //! domain comes back to its sender as a delivery report of Exim's. A plus sign and what follows it is ignored in addresses. Started
 //! without packages or root's rights, [`MailServers::start`] says so and returns `None`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#[allow(clippy::duplicate_mod, reason = "this file is included by other crates, which have no such module")]
+#[path = "ports.rs"]
+mod ports;
+
+use ports::{MAIL_SERVERS, free_port};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -53,7 +58,7 @@ impl MailServers {
         let folder = tempfile::Builder::new().prefix("mail-").tempdir().expect("a temporary folder");
         // The servers drop root's rights and must still pass through.
         open_to_all(folder.path());
-        let [imap_port, imaps_port, lmtp_port, smtp_port, smtps_port] = free_ports();
+        let [imap_port, imaps_port, lmtp_port, smtp_port, smtps_port] = std::array::from_fn(|_| free_port(MAIL_SERVERS));
         let mut servers = MailServers { imap_port, imaps_port, lmtp_port, smtp_port, smtps_port, folder, dovecot: None, exim: None };
         servers.write_files();
         servers.start_imap();
@@ -316,12 +321,6 @@ fn missing() -> Option<&'static str> {
     } else {
         None
     }
-}
-
-fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
-    // Held together, so that no port is given twice.
-    let listeners: [TcpListener; COUNT] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("its address").port())
 }
 
 fn open_to_all(folder: &Path) {

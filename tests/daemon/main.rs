@@ -54,6 +54,7 @@ mod notifications;
 mod operation;
 mod outbox;
 mod platform;
+mod ports;
 mod python_sdk;
 mod query_plans;
 mod race;

@@ -1,6 +1,7 @@
 //! Attachments in an S3 bucket, against a server of that protocol which others wrote (moto, from PyPI).
 
 use crate::harness::{Daemon, eventually, python_packages};
+use crate::ports::{DAEMONS, free_port};
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
 use std::process::{Child, Stdio};
@@ -18,7 +19,7 @@ impl Drop for S3 {
 #[tokio::test]
 async fn attachments_go_to_a_bucket_and_come_back() {
     let Some(python) = python_packages() else { return };
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port(DAEMONS);
     let mut command = python.program("moto_server");
     command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
     let _server = S3(command.spawn().unwrap());

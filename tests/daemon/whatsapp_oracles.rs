@@ -4,6 +4,7 @@
 use crate::fakes::graph::{APP_SECRET, Graph};
 use crate::harness::{NodePackages, Received, eventually, node_packages, python_packages, shared, skipped};
 use crate::messengers::{LATER, PICTURE, ago};
+use crate::ports::{DAEMONS, free_port};
 use crate::whatsapp::{Line, Person, echo, failure, message, moved, status, with_fields};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
@@ -65,7 +66,7 @@ struct Prism {
 
 impl Prism {
     async fn start(node: &NodePackages, description: &Path) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port(DAEMONS);
         let mut command = node.program("prism");
         command.args(["mock", "-h", "127.0.0.1", "-p", &port.to_string()]).arg(description);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

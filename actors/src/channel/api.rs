@@ -1,10 +1,7 @@
 //! The API channel: the customer's system talks HTTP in both directions.
 //!
 //! Inbound messages arrive through the REST and client APIs, outbound ones leave as events to the inbox's `webhook_url`
-//! and the account's webhooks, so there is nothing to connect and nothing to send.
-use super::{Channel, ChannelError, Inlet, SessionStatus};
-use crate::message::{Capabilities, Delivery, Outbound, ProviderId};
-use async_trait::async_trait;
+//! and the account's webhooks (see [`super::direct`]).
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -34,27 +31,3 @@ impl Settings {
 
 /// The API channel keeps no secrets in its settings: its tokens are the inbox's.
 pub const SECRET_FIELDS: &[&str] = &[];
-
-/// What the API channel can do.
-pub fn capabilities() -> Capabilities {
-    Capabilities { delivery: Delivery::Events, ..Capabilities::PLAIN }
-}
-
-/// The API channel.
-pub struct ApiChannel;
-
-#[async_trait]
-impl Channel for ApiChannel {
-    async fn run(&self, inlet: &Inlet) -> Result<(), ChannelError> {
-        inlet.status(SessionStatus::Connected);
-        std::future::pending().await
-    }
-
-    async fn send(&self, _: &Outbound) -> Result<ProviderId, ChannelError> {
-        Err(ChannelError::Rejected("messages of an API inbox leave as events".into()))
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        capabilities()
-    }
-}

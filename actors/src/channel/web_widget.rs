@@ -1,10 +1,7 @@
 //! The website channel: the visitor's browser talks to the daemon itself.
 //!
-//! Messages come in through the widget's API, answers leave as events to the visitor's socket and wait for those who are away, so
-//! there is nothing to connect and nothing to send. The settings are what the widget's page is told when it loads.
-use super::{Channel, ChannelError, Inlet, SessionStatus};
-use crate::message::{Capabilities, Delivery, Outbound, ProviderId};
-use async_trait::async_trait;
+//! Messages come in through the widget's API, answers leave as events to the visitor's socket and wait for those who are away (see
+//! [`super::direct`]). The settings are what the widget's page is told when it loads.
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::LazyLock;
@@ -281,30 +278,6 @@ fn source(domain: &str) -> Option<String> {
 
 /// The website channel keeps no secrets in its settings: its tokens are the inbox's.
 pub const SECRET_FIELDS: &[&str] = &[];
-
-/// What the website channel can do.
-pub fn capabilities() -> Capabilities {
-    Capabilities { delivery: Delivery::Events, ..Capabilities::PLAIN }
-}
-
-/// The website channel.
-pub struct WebWidgetChannel;
-
-#[async_trait]
-impl Channel for WebWidgetChannel {
-    async fn run(&self, inlet: &Inlet) -> Result<(), ChannelError> {
-        inlet.status(SessionStatus::Connected);
-        std::future::pending().await
-    }
-
-    async fn send(&self, _: &Outbound) -> Result<ProviderId, ChannelError> {
-        Err(ChannelError::Rejected("messages of a website inbox leave as events".into()))
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        capabilities()
-    }
-}
 
 #[cfg(test)]
 mod tests {

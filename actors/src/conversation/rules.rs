@@ -286,7 +286,7 @@ pub fn sender_columns(sender: &Sender) -> (SenderType, i64) {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::channel::email;
+    use crate::channel::{direct, email};
     use crate::message::Profile;
     use crate::people;
 
@@ -479,7 +479,7 @@ pub(super) mod tests {
         let base = message_of_rule(&conversation(Status::Open), MessageType::Outgoing, "hi".into(), entity::now()).message;
         let with = |content: &str| message::Model { content: Some(content.into()), ..base.clone() };
         let incoming = |content: &str| message::Model { message_type: MessageType::Incoming, ..with(content) };
-        let capabilities = Capabilities { content_limit: 100, ..api::capabilities() };
+        let capabilities = Capabilities { content_limit: 100, ..direct::capabilities() };
         for (message, sizes, can_reply, part) in [
             (with("hi"), vec![], true, None),
             (with("  "), vec![], true, Some("required")),

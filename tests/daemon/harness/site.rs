@@ -3,12 +3,11 @@
 //! [`Site::run`] runs one command of the binary there to its end; [`super::Daemon`] keeps one running.
 
 use super::{Client, Database, eventually};
+use crate::ports::{DAEMONS, free_port};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// Folder, settings, environment, database and port of one daemon.
@@ -89,7 +88,7 @@ impl Site {
 
     /// Gives the daemon another free port.
     pub fn move_to_another_port(&mut self) {
-        self.port = free_port();
+        self.port = free_port(DAEMONS);
         self.environment.insert("KONVERSIO__SERVER__BIND".to_owned(), self.address());
     }
 
@@ -176,20 +175,4 @@ pub(super) async fn exit_of(child: &mut Child, deadline: Duration) -> Option<Exi
 pub(super) fn random_text(length: usize) -> String {
     const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     (0..length).map(|_| char::from(LETTERS[rand::random_range(0..LETTERS.len())])).collect()
-}
-
-/// A port nobody listens on. It lies below the ports that Linux gives to outgoing connections, none of which can therefore take it
-/// while a daemon restarts; two tests of this process never get the same.
-fn free_port() -> u16 {
-    const FIRST: u16 = 20_000;
-    const COUNT: u16 = 12_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    static START: std::sync::LazyLock<u16> = std::sync::LazyLock::new(|| rand::random_range(0..COUNT));
-    for _ in 0..COUNT {
-        let port = FIRST + (NEXT.fetch_add(1, Ordering::Relaxed) % COUNT + *START) % COUNT;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no free port from {FIRST} on");
 }
