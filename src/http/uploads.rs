@@ -47,7 +47,10 @@ pub async fn create(
 }
 
 /// Stores a file that lies elsewhere, called as its address ends.
-async fn fetch(handles: &Handles, url: &str, limit: u64) -> ApiResult<Stored> {
+///
+/// # Errors
+/// 422 if it cannot be had, or is larger than `limit` bytes.
+pub async fn fetch(handles: &Handles, url: &str, limit: u64) -> ApiResult<Stored> {
     let refused = |words: String| ApiError::invalid("external_url", format!("external_url: {words}"));
     let fetched = handles.egress.get(url).await.map_err(|failure| refused(failure.to_string()))?;
     if !(200..300).contains(&fetched.status) {

@@ -4,6 +4,7 @@ use super::direct_uploads::{self, UploadFields};
 use super::error::{ApiError, ApiResult};
 use super::messages::check_number;
 use super::throttle::{Limit, Throttle};
+use super::uploads;
 use super::visitors::Visitor;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actors::store::NewFile;
@@ -70,19 +71,14 @@ pub async fn taken(handles: &Handles, account_id: i64, uploaded: Vec<UploadedFil
 
 /// Fetches the picture that a site names for its visitor, in the background: pictures that browsers show, of bounded size. One that
 /// cannot be had leaves the contact without.
-pub fn fetch_picture(handles: web::Data<Handles>, account: Arc<account::Model>, contact: contact::Model, url: String) {
+pub fn fetch_picture(handles: Handles, account: Arc<account::Model>, contact: contact::Model, url: String) {
     actix_web::rt::spawn(async move {
-        let fetched = match handles.egress.get(&url).await {
-            Ok(fetched) if (200..300).contains(&fetched.status) => fetched,
-            Ok(fetched) => return tracing::debug!(http.status = fetched.status, "a visitor's picture cannot be had"),
-            Err(failure) => return tracing::debug!(%failure, "a visitor's picture cannot be had"),
-        };
-        let stored = match handles.files.put("avatar", &fetched.content_type, fetched.bytes, PICTURE_LIMIT).await {
+        let stored = match uploads::fetch(&handles, &url, PICTURE_LIMIT).await {
             Ok(stored) => stored,
-            Err(error) => return tracing::debug!(%error, "a visitor's picture is not taken"),
+            Err(error) => return tracing::debug!(%error, "a visitor's picture cannot be had"),
         };
         let unkept = handles.files.unkept(&stored);
-        if !super::uploads::PICTURES.contains(&stored.content_type.as_str()) {
+        if !uploads::PICTURES.contains(&stored.content_type.as_str()) {
             return tracing::debug!(content_type = stored.content_type, "a visitor's picture is not taken");
         }
         match handles.contacts.picture(&account, contact, &stored).await {

@@ -7,7 +7,7 @@ use super::throttle::{Limit, Throttle};
 use super::visitor_files::fetch_picture;
 use super::visitors::Visitor;
 use actix_web::{HttpResponse, web};
-use actors::contacts::Update;
+use actors::contacts::{Identified, Update};
 use actors::system::Handles;
 use actors::wire::set;
 use serde::Deserialize;
@@ -29,9 +29,7 @@ pub async fn update(
     body: Body<ClientContact>,
 ) -> ApiResult<HttpResponse> {
     throttle.admit(Limit::Introductions, visitor.identity.id)?;
-    // Who it is only its site can say.
-    let update = Update { identifier: None, ..body.value.checked()?.update() };
-    check_growth(&visitor.contact.custom_attributes, &update.custom_attributes)?;
+    let update = body.value.checked()?.update();
     let visitor = introduced(&handles, visitor, update).await?;
     Ok(HttpResponse::Ok().json(shown(&handles, &visitor).await?))
 }
@@ -47,21 +45,8 @@ pub async fn set_user(
     throttle.admit(Limit::Introductions, visitor.identity.id)?;
     let contact = body.value.checked()?;
     let is_proven = contact.is_proven(&visitor.website.inbox, visitor.website.settings().hmac_mandatory)?;
-    let update = contact.update();
-    check_growth(&visitor.contact.custom_attributes, &update.custom_attributes)?;
-    let picture = update.avatar_url.clone().flatten().filter(|url| !url.is_empty());
-    // The address itself is not shown to agents: whose it is, and what it would tell of them, nobody knows.
-    let update = Update { avatar_url: None, ..update };
-    let (inbox, source_id) = (visitor.website.inbox.clone(), visitor.identity.source_id.clone());
-    let known = handles.contacts.identify(&inbox, &source_id, &update, is_proven).await?;
+    let known = identified(&handles, &visitor, contact.update(), is_proven).await?;
     let known = known.ok_or_else(|| ApiError::unauthorized("This identifier has to be proven: send its identifier_hash"))?;
-    handles.addresses.clear();
-    if known.identity.hmac_verified {
-        handles.hub.note_proven(known.identity.id, (known.contact.id, known.identity.inbox_id));
-    }
-    if let Some(url) = picture {
-        fetch_picture(handles.clone(), inbox.account.clone(), known.contact.clone(), url);
-    }
     let now = Visitor::new(&handles, &visitor.website, known.contact, known.identity);
     let mut answer = shown(&handles, &now).await?;
     if known.is_other {
@@ -95,16 +80,32 @@ pub async fn destroy_custom_attributes(
     Ok(HttpResponse::Ok().json(answer))
 }
 
-/// The visitor after what it says of itself is noted.
+/// The visitor after what it says of itself is noted. Who it is only its site can say.
 ///
 /// # Errors
-/// 404 if it is gone, or a failure of ours.
+/// 404 if it is gone, 422 for too many attributes, or a failure of ours.
 pub async fn introduced(handles: &Handles, visitor: Visitor, update: Update) -> ApiResult<Visitor> {
-    let source_id = visitor.identity.source_id.clone();
-    let known = handles.contacts.identify(&visitor.website.inbox, &source_id, &update, visitor.identity.hmac_verified).await?;
-    let known = known.ok_or_else(ApiError::not_found)?;
-    handles.addresses.clear();
+    let update = Update { identifier: None, ..update };
+    let known = identified(handles, &visitor, update, visitor.identity.hmac_verified).await?.ok_or_else(ApiError::not_found)?;
     Ok(Visitor { contact: known.contact, identity: known.identity, ..visitor })
+}
+
+/// Notes what is said of a visitor; none if it had to be proven. Its picture is fetched: of an address elsewhere nobody knows what it
+/// shows to agents tomorrow, or tells of them.
+async fn identified(handles: &Handles, visitor: &Visitor, mut update: Update, is_proven: bool) -> ApiResult<Option<Identified>> {
+    check_growth(&visitor.contact.custom_attributes, &update.custom_attributes)?;
+    let picture = update.avatar_url.take().flatten().filter(|url| !url.is_empty());
+    let inbox = &visitor.website.inbox;
+    let Some(known) = handles.contacts.identify(inbox, &visitor.identity.source_id, &update, is_proven).await? else { return Ok(None) };
+    handles.addresses.clear();
+    if known.identity.hmac_verified {
+        handles.hub.note_proven(known.identity.id, (known.contact.id, known.identity.inbox_id));
+    }
+    // Like everything that is merely claimed, a picture fills a gap.
+    if let Some(url) = picture.filter(|_| is_proven || known.contact.avatar_url.is_none()) {
+        fetch_picture(handles.clone(), inbox.account.clone(), known.contact.clone(), url);
+    }
+    Ok(Some(known))
 }
 
 /// How many attributes a visitor may give a contact or a conversation, and how large they may be together, in bytes: what they say

@@ -9,7 +9,7 @@ use super::scope::Found;
 use super::throttle::{Limit, Throttle};
 use super::visitors::{OwnConversation, Visitor};
 use super::widget_contacts::{check_growth, introduced};
-use super::widget_messages::{Said, Surroundings, WidgetMessage, page, shown_message};
+use super::widget_messages::{Destination, Said, WidgetMessage, page, shown_message};
 use super::{fields, transcript, views};
 use actix_web::{HttpRequest, HttpResponse, web};
 use actors::addresses::Address;
@@ -139,14 +139,12 @@ pub async fn create(
         None => None,
     };
     if let Some(contact) = contact {
-        let update = actors::contacts::Update { identifier: None, avatar_url: None, ..contact.update() };
-        check_growth(&visitor.contact.custom_attributes, &update.custom_attributes)?;
-        visitor = introduced(&handles, visitor, update).await?;
+        visitor = introduced(&handles, visitor, contact.update()).await?;
     }
     let command = match said {
         Some(said) => {
-            let surroundings = Surroundings { target: Target::New, custom_attributes: attributes, labels };
-            Command::Deliver(Box::new(said.incoming(&request, surroundings, claim.id)))
+            let destination = Destination { target: Target::New, custom_attributes: attributes, labels };
+            Command::Deliver(Box::new(said.incoming(&request, destination, claim.id)))
         }
         None => Command::Open(Box::new(Open {
             by: By::Contact,
@@ -154,7 +152,7 @@ pub async fn create(
             snoozed_until: None,
             assignee_id: None,
             team_id: None,
-            additional_attributes: super::widget_messages::seen_of(&request, None, None),
+            additional_attributes: super::widget_messages::origin_of(&request, None, None),
             custom_attributes: attributes,
             first: None,
             claim: claim.id,

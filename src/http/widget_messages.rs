@@ -119,7 +119,7 @@ pub struct Said {
 
 /// Where it is taken to.
 #[derive(Default)]
-pub struct Surroundings {
+pub struct Destination {
     /// To which conversation.
     pub target: Target,
     /// Of a conversation that it opens.
@@ -156,12 +156,12 @@ impl Said {
     }
 
     /// As a message of the contact.
-    pub fn incoming(self, request: &HttpRequest, surroundings: Surroundings, claim: Option<i64>) -> Incoming {
+    pub fn incoming(self, request: &HttpRequest, destination: Destination, claim: Option<i64>) -> Incoming {
         Incoming {
-            conversation_attributes: seen_of(request, self.timestamp, self.referrer),
-            target: surroundings.target,
-            custom_attributes: surroundings.custom_attributes,
-            labels: surroundings.labels,
+            conversation_attributes: origin_of(request, self.timestamp, self.referrer),
+            target: destination.target,
+            custom_attributes: destination.custom_attributes,
+            labels: destination.labels,
             content_type: "text".into(),
             ..messages::incoming(self.draft, 0, claim)
         }
@@ -169,7 +169,7 @@ impl Said {
 }
 
 /// What is kept with a conversation of the browser in which it began (contract, section 6.4).
-pub fn seen_of(request: &HttpRequest, timestamp: Option<String>, referrer: Option<String>) -> Map<String, Value> {
+pub fn origin_of(request: &HttpRequest, timestamp: Option<String>, referrer: Option<String>) -> Map<String, Value> {
     let text = |name| request.headers().get(name).and_then(|value: &header::HeaderValue| value.to_str().ok()).unwrap_or_default();
     let language = text(header::ACCEPT_LANGUAGE).split([',', ';']).next().unwrap_or_default().trim();
     let agent = woothee::parser::Parser::new().parse(text(header::USER_AGENT));
@@ -234,8 +234,8 @@ pub async fn create(
         }
         None => (visitor.key(), Target::Latest),
     };
-    let surroundings = Surroundings { target, custom_attributes: custom_attributes.unwrap_or_default(), labels };
-    let incoming = said.incoming(&request, surroundings, claim.id);
+    let destination = Destination { target, custom_attributes: custom_attributes.unwrap_or_default(), labels };
+    let incoming = said.incoming(&request, destination, claim.id);
     let recorded = tell(&handles, key, Command::Deliver(Box::new(incoming))).await?;
     let (Some(view), Some(of)) = (recorded.messages.first(), &recorded.conversation) else {
         return Err(ApiError::failed("a message was stored and is not there"));

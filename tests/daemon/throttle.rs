@@ -85,3 +85,28 @@ async fn nobody_else_speaks_for_a_client() {
     let admin = daemon.visitor().with_token(signed_in.str("/data/access_token"));
     assert_eq!(admin.get(admin.a("/audit_logs")).await.expect(200).str("/audit_logs/0/remote_address"), "127.0.0.1");
 }
+
+#[tokio::test]
+async fn visitors_of_websites_are_counted_by_address_and_others_go_on() {
+    let daemon = start(0).await;
+    let admin = daemon.client();
+    let inbox = admin.post(admin.a("/inboxes"), json!({"name": "Shop", "channel": {"type": "web_widget"}})).await.expect(200);
+    let of = |path: &str| format!("/api/v1/widget/{path}?website_token={}", inbox.str("/website_token"));
+    let come = async |address: &str| from(&daemon.visitor(), address, Method::POST, &of("config"), Some(json!({}))).await;
+    let first = come("203.0.113.7").await.expect(200);
+    for _ in 1..300 {
+        come("203.0.113.7").await.expect(200);
+    }
+    come("203.0.113.7").await.expect(429);
+    come("203.0.113.8").await.expect(200);
+    // Who is known already comes again as often as it likes, and begins sixty conversations.
+    let visitor = daemon.visitor().with_visitor(first.str("/website_channel_config/auth_token"));
+    from(&visitor, "203.0.113.7", Method::POST, &of("config"), Some(json!({}))).await.expect(200);
+    let begin =
+        async || from(&visitor, "203.0.113.7", Method::POST, &of("conversations"), Some(json!({"message": {"content": "hi"}}))).await;
+    for _ in 0..60 {
+        begin().await.expect(200);
+    }
+    begin().await.expect(429);
+    from(&visitor, "203.0.113.7", Method::POST, &of("messages"), Some(json!({"message": {"content": "still here"}}))).await.expect(200);
+}

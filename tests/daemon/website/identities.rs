@@ -3,7 +3,8 @@
 use super::{Visitor, Website};
 use crate::app::{hmac_sha256, say, show};
 use crate::desk::{assert_names, assert_refused};
-use crate::harness::{Answer, SOON};
+use crate::harness::{Answer, Receiver, Reply, SOON, eventually};
+use crate::messengers::PICTURE;
 use serde_json::{Value, json};
 
 impl Visitor {
@@ -214,4 +215,27 @@ async fn what_is_told_of_a_person_is_checked() {
         assert_names(&visitor.set_user(fields).await, 422, name);
     }
     assert_eq!(website.contact(visitor.contact).await, before);
+}
+
+#[tokio::test]
+async fn pictures_are_fetched_and_only_pictures_are_kept() {
+    let (website, elsewhere) = tokio::join!(Website::open(json!({})), Receiver::start());
+    elsewhere.answer_with(|received| match received.path.as_str() {
+        "/photo.png" => Reply::status(200).header("content-type", "image/png").body(PICTURE),
+        _ => Reply::status(200).header("content-type", "image/png").body("<svg xmlns='http://www.w3.org/2000/svg'/>"),
+    });
+    let visitor = website.visitor().await;
+    // By the site and by the visitor itself: neither has agents load an address elsewhere.
+    visitor.set_user(json!({"identifier": "mia", "avatar_url": elsewhere.url("/drawing.svg")})).await.expect(200);
+    visitor.patch("contact", json!({"avatar_url": elsewhere.url("/other.svg")})).await.expect(200);
+    elsewhere.wait_for(2, SOON).await;
+    visitor.patch("contact", json!({"avatar_url": elsewhere.url("/photo.png")})).await.expect(200);
+    let shown = async || Some(website.contact(visitor.contact).await["thumbnail"].as_str()?.to_owned()).filter(|url| !url.is_empty());
+    let picture = eventually(SOON, shown).await;
+    assert!(picture.contains("/files/") && !picture.starts_with(&elsewhere.url("")), "{picture}");
+    // What is known of a contact is not replaced by what is merely claimed.
+    let claims = website.visitor().await;
+    claims.set_user(json!({"identifier": "mia", "avatar_url": elsewhere.url("/photo.png")})).await.expect(200);
+    assert_eq!(website.contact(visitor.contact).await["thumbnail"], picture);
+    assert_eq!(elsewhere.received().len(), 3, "it was not even asked for");
 }
