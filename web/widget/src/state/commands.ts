@@ -10,7 +10,6 @@ import { setLocale } from './session'
 import { settings } from './settings.svelte'
 import { team } from './team.svelte'
 import { view } from './view.svelte'
-import { become } from './visitor'
 
 type Attributes = Record<string, unknown>
 
@@ -45,7 +44,7 @@ const commands: Record<string, (message: Envelope) => unknown> = {
   async 'set-user'({ identifier, user }) {
     const contact = await api.setUser({ ...(user as object), identifier }).catch(checkToken)
     if (!contact) return
-    if (contact.widget_auth_token) await become(contact.widget_auth_token)
+    if (contact.widget_auth_token) await (await import('./visitor')).become(contact.widget_auth_token)
     else await chat.refresh()
   },
   'set-custom-attributes': ({ customAttributes }) => api.updateContact({ custom_attributes: customAttributes }),
